@@ -1,0 +1,33 @@
+/** What can happen to a study, in the words of its history. */
+export type AuditAction =
+  | 'association.received' | 'study.uploaded'
+  | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict'
+  | 'study.indexed' | 'study.stable'
+  | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed'
+  | 'flow.parked' | 'flow.retried' | 'flow.skipped' | 'flow.rejected'
+  | 'study.retrieved';
+
+/**
+ * One event of a study's history. Carries UIDs, AE titles and counts; no patient attribute.
+ * `eventId` follows from the flow and the step, so that recording it twice changes nothing.
+ */
+export interface AuditEvent {
+  readonly tenantId: string;
+  readonly eventId: string;
+  /** ISO 8601 UTC: when it happened, not when it was written. */
+  readonly at: string;
+  readonly action: AuditAction;
+  /** Who: `AETITLE@gatewayId`, a token's subject, or the flow itself as `flow`. */
+  readonly actor: string;
+  readonly studyInstanceUID?: string;
+  readonly seriesInstanceUID?: string;
+  readonly sopInstanceUID?: string;
+  readonly flowId?: string;
+  readonly gatewayId?: string;
+  readonly associationId?: string;
+  readonly packId?: string;
+  readonly destinationId?: string;
+  readonly counts?: Readonly<Record<string, number>>;
+  /** A sentence for a reader: a quarantine's reason, a person's why. */
+  readonly detail?: string;
+}

@@ -1,0 +1,46 @@
+import type { PackIdentity } from './pack.ts';
+
+/** The four index names of OpenSearch. */
+export const indexNames = {
+  studies: 'pacs-studies', series: 'pacs-series', instances: 'pacs-instances', audit: 'pacs-audit',
+} as const;
+
+const packSuffixes = { tar: '.tar', headers: '.headers.json.gz', index: '.index.json.gz' } as const;
+export type PackPart = keyof typeof packSuffixes;
+
+export const tenantPrefix = (tenantId: string): string => `tenants/${tenantId}/`;
+export const studyPrefix = (tenantId: string, studyInstanceUID: string): string =>
+  `${tenantPrefix(tenantId)}studies/${studyInstanceUID}/`;
+
+/** `tenants/<tenantId>/studies/<StudyInstanceUID>/<SeriesInstanceUID>/<packId>.tar` and its two neighbours. */
+export const packKey = (pack: PackIdentity, part: PackPart): string =>
+  `${studyPrefix(pack.tenantId, pack.studyInstanceUID)}${pack.seriesInstanceUID}/${pack.packId}${packSuffixes[part]}`;
+
+const packKeyPattern =
+  /^tenants\/([a-z0-9-]+)\/studies\/([0-9.]{1,64})\/([0-9.]{1,64})\/([0-9a-f]{64})(\.tar|\.headers\.json\.gz|\.index\.json\.gz)$/;
+
+/** @returns undefined when the key is no pack's. */
+export function parsePackKey(key: string): (PackIdentity & { readonly part: PackPart }) | undefined {
+  const match = packKeyPattern.exec(key);
+  if (!match) return undefined;
+  const [, tenantId, studyInstanceUID, seriesInstanceUID, packId, suffix] = match as unknown as readonly [string, string, string, string, string, string];
+  const part = (Object.keys(packSuffixes) as PackPart[]).find((name) => packSuffixes[name] === suffix);
+  return part && { tenantId, studyInstanceUID, seriesInstanceUID, packId, part };
+}
+
+/** The tenant's configuration: gateways, destinations, routing rules. */
+export const tenantConfigKey = (tenantId: string): string => `${tenantPrefix(tenantId)}config/tenant.json`;
+
+/** One audit event, one object, one line. Sorted by time within a day. */
+export const auditKey = (tenantId: string, event: { readonly at: string; readonly eventId: string }): string =>
+  `${auditPrefix(tenantId)}${event.at.slice(0, 10)}/${event.at}-${event.eventId}.json`;
+export const auditPrefix = (tenantId: string): string => `${tenantPrefix(tenantId)}audit/`;
+
+/** The delivery ledger of one study at one destination. */
+export const deliveryKey = (tenantId: string, destinationId: string, studyInstanceUID: string): string =>
+  `${tenantPrefix(tenantId)}deliveries/${destinationId}/${studyInstanceUID}.json`;
+export const deliveryPrefix = (tenantId: string, destinationId: string): string =>
+  `${tenantPrefix(tenantId)}deliveries/${destinationId}/`;
+
+/** Entry name inside a pack's tar. */
+export const entryName = (sopInstanceUID: string): string => `${sopInstanceUID}.dcm`;

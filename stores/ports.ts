@@ -1,0 +1,123 @@
+import type { Readable } from 'node:stream';
+import type { AuditEvent } from '../domain/audit.ts';
+import type { DeliveryLedger } from '../domain/delivery.ts';
+import type { StudyDocuments } from '../domain/documents.ts';
+import type { IndexedInstance, InstanceHeader } from '../domain/instance.ts';
+import type { PackIdentity, PackIndex } from '../domain/pack.ts';
+import type { TenantConfig } from '../domain/tenant.ts';
+import type { DicomJson } from '../dicom/json.ts';
+
+/** Where an interrupted upload goes on. Heartbeat details of stagePack. */
+export interface UploadProgress {
+  readonly uploadId: string;
+  readonly partsDone: number;
+}
+
+/** A local file to upload: read by range, so that a resumed upload starts where the last one stopped. */
+export interface PackFile {
+  readonly lengthBytes: number;
+  read(offsetBytes: number, lengthBytes: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+export interface PutPackOptions {
+  readonly resume?: UploadProgress | undefined;
+  readonly onProgress?: (progress: UploadProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Packs in S3 (DESIGN.md, Storage layout). Write-once: the same content again counts as done. */
+export interface ArchiveStore {
+  /** Multipart above one part; conditional; verified by checksum. @returns whether the object was there already */
+  putPack(pack: PackIdentity, file: PackFile, options?: PutPackOptions): Promise<{ readonly existed: boolean }>;
+  putHeaders(pack: PackIdentity, headers: readonly InstanceHeader[], signal?: AbortSignal): Promise<void>;
+  /** @returns undefined when the pack has no header file */
+  getHeaders(pack: PackIdentity, signal?: AbortSignal): Promise<readonly InstanceHeader[] | undefined>;
+  /** @returns the size of the pack's tar, undefined when it is not there */
+  packLengthBytes(pack: PackIdentity, signal?: AbortSignal): Promise<number | undefined>;
+  /** The commit, If-None-Match: *. @returns the index that counts: the one given, or the one that was there first */
+  commitIndex(index: PackIndex, signal?: AbortSignal): Promise<PackIndex>;
+  /** Cached: indexes never change. @returns undefined when the pack is not committed */
+  getIndex(pack: PackIdentity, signal?: AbortSignal): Promise<PackIndex | undefined>;
+  /** Every committed pack of a study, in commit order (committedAt, then packId). */
+  listIndexes(tenantId: string, studyInstanceUID: string, signal?: AbortSignal): Promise<readonly PackIndex[]>;
+  /** A ranged GET of the pack's tar, streamed. Destroying the stream stops the read. */
+  readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable>;
+}
+
+/** Where the index says an instance's bytes lie. */
+export interface InstanceLocation extends Omit<IndexedInstance, 'attributes'>, PackIdentity {}
+
+export type QueryLevel = 'studies' | 'series' | 'instances';
+
+/** One matching key: tag path (`00100010`, or `00400275.00400009` for an attribute in a sequence) and the value as asked. */
+export interface MatchKey {
+  readonly path: readonly string[];
+  /** One value, or several of a UID list; wild cards and ranges as PS3.4 C.2.2.2 has them. Never empty (= universal). */
+  readonly values: readonly string[];
+}
+
+export interface SearchRequest {
+  readonly tenantId: string;
+  readonly level: QueryLevel;
+  readonly studyInstanceUID?: string;
+  readonly seriesInstanceUID?: string;
+  readonly match: readonly MatchKey[];
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface SearchResult {
+  /** Attributes of the level and the levels above it, each a document's `attributes`. */
+  readonly matches: readonly DicomJson[];
+  /** How many match in all. */
+  readonly total: number;
+}
+
+/** Attribute whose VR or level cannot be matched; the API answers 400 with its sentence. */
+export class UnsupportedMatch extends Error {
+  override readonly name = 'UnsupportedMatch';
+}
+
+/** Study, series and instance documents in OpenSearch. Every search filters on tenantId here. */
+export interface StudyIndex {
+  /** Writes documents at a monotonic external version; an older version changes nothing. */
+  write(documents: StudyDocuments, version: number): Promise<void>;
+  /** The version the study's document has, 0 when there is none. Real time. */
+  version(tenantId: string, studyInstanceUID: string): Promise<number>;
+  search(request: SearchRequest): Promise<SearchResult>;
+  /** Locations of current instances of a study, series or instance, ordered by series, instance number, UID. */
+  locate(tenantId: string, scope: { readonly studyInstanceUID: string; readonly seriesInstanceUID?: string; readonly sopInstanceUID?: string }): AsyncIterable<InstanceLocation>;
+  /** Which of these instances other studies or series of the tenant hold as current. */
+  findElsewhere(tenantId: string, series: { readonly studyInstanceUID: string; readonly seriesInstanceUID: string }, sopInstanceUIDs: readonly string[]): Promise<ReadonlyMap<string, InstanceLocation>>;
+}
+
+/** Append-only history: S3 first, then the index that searches it. */
+export interface AuditLog {
+  /** Idempotent by eventId. */
+  record(events: readonly AuditEvent[]): Promise<void>;
+  /** In order of time. */
+  history(tenantId: string, studyInstanceUID: string, page: { readonly limit: number; readonly offset: number }): Promise<{ readonly events: readonly AuditEvent[]; readonly total: number }>;
+}
+
+/** A value with the ETag that guards its replacement. */
+export interface Versioned<T> { readonly value: T; readonly etag: string | undefined }
+
+/** Somebody else replaced the object since it was read: read again and retry. */
+export class VersionConflict extends Error {
+  override readonly name = 'VersionConflict';
+}
+
+export interface TenantStore {
+  /** @returns undefined when the tenant does not exist */
+  get(tenantId: string): Promise<Versioned<TenantConfig> | undefined>;
+  /** @throws VersionConflict when the stored object is not the one of `etag` (undefined: must not exist) */
+  put(config: TenantConfig, etag: string | undefined): Promise<void>;
+}
+
+export interface DeliveryStore {
+  /** @returns an empty ledger without etag when nothing was ever sent */
+  get(tenantId: string, destinationId: string, studyInstanceUID: string): Promise<Versioned<DeliveryLedger>>;
+  /** @throws VersionConflict */
+  put(ledger: DeliveryLedger, etag: string | undefined): Promise<string>;
+}

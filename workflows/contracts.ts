@@ -1,0 +1,124 @@
+import type { PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
+import type { Priority } from '../domain/tenant.ts';
+
+/** Task queues; each gateway's own is `edgeTaskQueue` in ids.ts. */
+export const taskQueues = { core: 'pacs-core', ingest: 'pacs-ingest', index: 'pacs-index', route: 'pacs-route' } as const;
+
+/** Search attributes by name (infra/temporal/searchAttributes.json registers them). */
+export const searchAttributes = {
+  tenantId: 'TenantId', gatewayId: 'GatewayId', studyInstanceUID: 'StudyInstanceUID', studyInstanceUIDs: 'StudyInstanceUIDs',
+  flowState: 'FlowState', errorType: 'ErrorType', origin: 'Origin', ruleId: 'RuleId',
+  instanceCount: 'InstanceCount', receivedAt: 'ReceivedAt',
+} as const;
+
+export type FlowState = 'RUNNING' | 'EDGE_OFFLINE' | 'ATTENTION' | 'PAUSED' | 'DONE' | 'REJECTED';
+
+/** Input of `ingestAssociation`: one received association, or one STOW request. */
+export interface IngestAssociationInput {
+  readonly tenantId: string;
+  readonly origin: PackOrigin;
+  readonly priority: Priority;
+  /** Set by continue-as-new: what the runs before this one finished and left open. */
+  readonly carried?: IngestCarried;
+}
+
+export interface IngestCarried {
+  readonly waiting: readonly PackWork[];
+  readonly seenPackIds: readonly string[];
+  readonly studyInstanceUIDs: readonly string[];
+  readonly outcome: IngestOutcome;
+  readonly end?: AssociationEnded;
+}
+
+/** A pack to ingest: `spooled` lies on the gateway's disk, `staged` already in the archive (STOW). */
+export type PackWork =
+  | { readonly kind: 'spooled'; readonly pack: SpooledPack }
+  | { readonly kind: 'staged'; readonly pack: StagedPack };
+
+/** The association's end as the gateway saw it; `packCount` packs were signalled in all. */
+export interface AssociationEnded {
+  readonly how: 'released' | 'aborted' | 'lost';
+  readonly packCount: number;
+  readonly instanceCount: number;
+  readonly at: string;
+}
+
+/** Result of `ingestAssociation`, and its `status` query while it runs. */
+export interface IngestOutcome {
+  readonly packCount: number;
+  readonly acceptedCount: number;
+  readonly quarantinedCount: number;
+  readonly duplicateCount: number;
+  readonly conflictCount: number;
+  /** Packs that a person skipped or rejected. */
+  readonly abandonedPackCount: number;
+}
+
+/** Signals of `ingestAssociation`. Both may arrive more than once, and the end before the last pack. */
+export const packReadySignal = 'packReady';
+export const associationEndedSignal = 'associationEnded';
+
+/** Input of `studyLifecycle`. */
+export interface StudyLifecycleInput {
+  readonly tenantId: string;
+  readonly studyInstanceUID: string;
+  /** After how long without a new pack a study counts as stable. */
+  readonly quietMs: number;
+  /** After how long without a new pack the flow closes; the next pack opens it again. */
+  readonly closeAfterMs: number;
+  readonly carried?: StudyCarried;
+}
+
+export interface StudyCarried {
+  readonly waiting: readonly RegisteredPack[];
+  readonly seenPackIds: readonly string[];
+  /** The study's revision that routes were last started for. */
+  readonly routedRevision: number;
+  readonly revision: number;
+}
+
+/** What `registerPack` hands to the study by the update `addPack`. */
+export interface RegisteredPack {
+  readonly tenantId: string;
+  readonly studyInstanceUID: string;
+  readonly seriesInstanceUID: string;
+  readonly packId: string;
+  readonly origin: PackOrigin;
+}
+export const addPackUpdate = 'addPack';
+export interface AddPackResult { readonly duplicate: boolean }
+
+/** Input of `routeStudy`: one study to one destination. */
+export interface RouteStudyInput {
+  readonly tenantId: string;
+  readonly studyInstanceUID: string;
+  readonly destinationId: string;
+  /** The gateway whose queue sends to a DICOM destination; absent for DICOMweb. */
+  readonly gatewayId?: string;
+  /** Set when a rule started it. */
+  readonly ruleId?: string;
+  /** Set when a person or program asked for it: delivered instances are sent again. */
+  readonly requestedBy?: string;
+  readonly priority: Priority;
+}
+
+/** Result of `routeStudy`. */
+export interface RouteOutcome {
+  readonly deliveredCount: number;
+  readonly refusedCount: number;
+  readonly alreadyThereCount: number;
+}
+
+/** Updates that a parked flow waits for. `why` and `by` are required. */
+export const parkUpdates = { retry: 'retry', skip: 'skip', reject: 'reject' } as const;
+/** For bulk: `temporal workflow signal --query "FlowState='ATTENTION'" --name retrySignal`. */
+export const retrySignal = 'retrySignal';
+export interface ParkDecision { readonly by: string; readonly why: string }
+
+/** Query of every flow: where it stands, in words. */
+export const statusQuery = 'status';
+export interface FlowStatus {
+  readonly state: FlowState;
+  readonly sentence: string;
+  readonly counts: Readonly<Record<string, number>>;
+}

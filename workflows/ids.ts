@@ -1,0 +1,33 @@
+/**
+ * Workflow IDs (DESIGN.md, Workflows). Parts are tenant, gateway and destination names, UIDs, UUIDs and encoded
+ * idempotency keys: none holds a slash, and none names a patient.
+ */
+export const ingestWorkflowId = (tenantId: string, gatewayId: string, associationId: string): string =>
+  `${tenantId}/ingest/${gatewayId}/${associationId}`;
+
+export const studyWorkflowId = (tenantId: string, studyInstanceUID: string): string =>
+  `${tenantId}/study/${studyInstanceUID}`;
+
+/** @param revision the study's revision for a rule; for an HTTP request its Idempotency-Key. */
+export const routeWorkflowId = (tenantId: string, studyInstanceUID: string, ruleOrRequest: string, revision: string | number): string =>
+  `${tenantId}/route/${studyInstanceUID}/${encodeURIComponent(ruleOrRequest)}/${encodeURIComponent(String(revision))}`;
+
+export const edgeTaskQueue = (tenantId: string, gatewayId: string): string => `edge/${tenantId}/${gatewayId}`;
+
+export type WorkflowId =
+  | { readonly kind: 'ingest'; readonly tenantId: string; readonly gatewayId: string; readonly associationId: string }
+  | { readonly kind: 'study'; readonly tenantId: string; readonly studyInstanceUID: string }
+  | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string };
+
+/** @returns undefined when the text is none of our workflow IDs. */
+export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
+  const [tenantId, kind, ...rest] = workflowId.split('/');
+  const [first, second, third] = rest;
+  if (!tenantId || !first) return undefined;
+  if (kind === 'ingest' && second && rest.length === 2) return { kind, tenantId, gatewayId: first, associationId: second };
+  if (kind === 'study' && rest.length === 1) return { kind, tenantId, studyInstanceUID: first };
+  if (kind === 'route' && second && third && rest.length === 3) {
+    return { kind, tenantId, studyInstanceUID: first, ruleOrRequest: decodeURIComponent(second), revision: decodeURIComponent(third) };
+  }
+  return undefined;
+}
