@@ -26,8 +26,8 @@ export interface PackEntry {
   readonly sha256: string;
 }
 
-// "82 comment=sha256:<64 hex>\n": a pax record counts its own length digits.
-const recordLength = 82;
+// "83 comment=sha256:<64 hex>\n": a pax record counts its own length digits.
+const recordLength = 83;
 const recordOf = (sha256: string): string => `${recordLength} comment=sha256:${sha256}\n`;
 const paxName = 'instance.pax';
 
@@ -54,7 +54,7 @@ export function parseEntryHeader(bytes: Uint8Array): PackEntry | undefined {
   if (bytes.length < entryHeaderBytes) return undefined;
   const pax = readUstar(bytes.subarray(0, blockBytes));
   const file = readUstar(bytes.subarray(2 * blockBytes, entryHeaderBytes));
-  const record = /^82 comment=sha256:([0-9a-f]{64})\n$/.exec(decoder.decode(bytes.subarray(blockBytes, blockBytes + recordLength)));
+  const record = /^83 comment=sha256:([0-9a-f]{64})\n$/.exec(decoder.decode(bytes.subarray(blockBytes, blockBytes + recordLength)));
   if (pax?.type !== 'x' || file?.type !== '0' || !record?.[1]) return undefined;
   return { name: file.name, lengthBytes: file.lengthBytes, sha256: record[1] };
 }
