@@ -81,7 +81,11 @@ export class UnsupportedMatch extends Error {
 
 /** Study, series and instance documents in OpenSearch. Every search filters on tenantId here. */
 export interface StudyIndex {
-  /** Writes documents at a monotonic external version; an older version changes nothing. */
+  /**
+   * Writes the documents it is given, and removes none: `instances` may be those of some packs only. `version` is
+   * external and monotonic (the number of the study's committed packs): an older one changes nothing, an equal one
+   * writes the same again.
+   */
   write(documents: StudyDocuments, version: number): Promise<void>;
   /** The version the study's document has, 0 when there is none. Real time. */
   version(tenantId: string, studyInstanceUID: string): Promise<number>;
