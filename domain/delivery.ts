@@ -23,3 +23,14 @@ export interface DeliveryLedger {
   readonly updatedAt: string;
   readonly instances: readonly InstanceDelivery[];
 }
+
+/** The longest pause between two attempts. */
+const maxRetryMs = 60 * 60 * 1000;
+
+/**
+ * How long to wait before a destination is tried again: doubling, at most an hour.
+ *
+ * @param attempt the attempt that failed, from 1
+ */
+export const retryDelayMs = (firstRetryMs: number, attempt: number): number =>
+  Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(attempt - 1, 30));

@@ -1,4 +1,4 @@
-import type { IndexedInstance, PackedInstance } from './instance.ts';
+import type { IndexedInstance, PackedInstance, Verdict } from './instance.ts';
 
 /** Whose pack it is; the first fields of every payload about a pack. */
 export interface PackIdentity {
@@ -34,9 +34,11 @@ export interface PackVerdict {
   readonly rules: readonly string[];
 }
 
-/** A committed pack: its index exists. */
+/** A pack after archivePack. */
 export interface ArchivedPack extends PackIdentity {
   readonly outcome: PackOutcome;
+  /** Its index exists. False when the study had every instance already: then nothing is registered either. */
+  readonly committed: boolean;
 }
 
 export interface PackOutcome {
@@ -78,3 +80,9 @@ export const packLimits = { lengthBytes: 64 * 1024 * 1024, instanceCount: 500, i
 /** The text whose SHA-256 is the packId. Hashing itself is I/O's business: domain/ has no node: modules. */
 export const packIdInput = (instances: readonly Pick<PackedInstance, 'sha256'>[]): string =>
   instances.map((instance) => instance.sha256).join('');
+
+export function outcomeOf(instances: readonly Pick<IndexedInstance, 'verdict'>[]): PackOutcome {
+  const countOf = (verdict: Verdict) => instances.filter((instance) => instance.verdict === verdict).length;
+  return { acceptedCount: countOf('accepted'), quarantinedCount: countOf('quarantined'),
+    duplicateCount: countOf('duplicate'), conflictCount: countOf('conflict') };
+}

@@ -2,9 +2,9 @@ import type { Readable } from 'node:stream';
 import type { AuditEvent } from '../domain/audit.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
-import type { IndexedInstance, InstanceHeader } from '../domain/instance.ts';
-import type { PackIdentity, PackIndex } from '../domain/pack.ts';
-import type { TenantConfig } from '../domain/tenant.ts';
+import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
+import type { PackIdentity, PackIndex, SpooledPack } from '../domain/pack.ts';
+import type { Destination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
 
 /** Where an interrupted upload goes on. Heartbeat details of stagePack. */
@@ -18,6 +18,14 @@ export interface PackFile {
   readonly lengthBytes: number;
   read(offsetBytes: number, lengthBytes: number): Promise<Buffer>;
   close(): Promise<void>;
+}
+
+/** The packs on a gateway's disk, as the worker that runs beside the gateway sees them. */
+export interface PackSpool {
+  /** @returns undefined when the disk does not have the pack (any more) */
+  open(pack: SpooledPack): Promise<(PackFile & { readonly instances: readonly PackedInstance[] }) | undefined>;
+  /** The cloud has the pack for good: the disk may forget it. Idempotent. */
+  release(pack: SpooledPack): Promise<void>;
 }
 
 export interface PutPackOptions {
@@ -124,4 +132,24 @@ export interface DeliveryStore {
   get(tenantId: string, destinationId: string, studyInstanceUID: string): Promise<Versioned<DeliveryLedger>>;
   /** @throws VersionConflict */
   put(ledger: DeliveryLedger, etag: string | undefined): Promise<string>;
+}
+
+/** One instance on its way to a destination. */
+export interface InstanceToSend extends Pick<PackedInstance, 'sopInstanceUID' | 'sopClassUID' | 'transferSyntaxUID' | 'lengthBytes'> {
+  /** The Part 10 file, from the archive. */
+  open(): Promise<Readable>;
+}
+
+/** What the destination said of one instance. */
+export interface SendResult {
+  readonly sopInstanceUID: string;
+  /** `later`: the destination asked to send again (A7xx, 503); `refused`: sending again does not help. */
+  readonly outcome: 'delivered' | 'later' | 'refused';
+  readonly status?: number;
+  readonly problem?: string;
+}
+
+/** Sends instances to one kind of destination. Throws when the connection fails; what was yielded before stands. */
+export interface Sender<D extends Destination = Destination> {
+  send(destination: D, instances: readonly InstanceToSend[], signal: AbortSignal): AsyncIterable<SendResult>;
 }

@@ -1,0 +1,52 @@
+import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import type { InstanceHeader, PackedInstance } from '../../domain/instance.ts';
+import type { SpooledPack, StagedPack } from '../../domain/pack.ts';
+import type { ArchiveStore, PackFile, PackSpool, UploadProgress } from '../../stores/ports.ts';
+import { packName, permanent } from '../failure.ts';
+
+export interface StagePackDeps {
+  readonly spool: PackSpool;
+  readonly archive: ArchiveStore;
+  /** Parses each instance's header out of the pack file (stores/packHeaders.ts). */
+  readonly readHeaders: (file: PackFile, instances: readonly PackedInstance[]) => AsyncIterable<InstanceHeader>;
+}
+
+/**
+ * Uploads a closed pack to its final key and its header file beside it. Idempotent: the keys follow from the content,
+ * and equal bytes there count as done. Heartbeat: upload ID and parts finished, where the next attempt resumes.
+ *
+ * @throws `SpoolMissing` when neither this gateway's disk nor the archive has the pack.
+ */
+export const createStagePack = (deps: StagePackDeps) =>
+  async function stagePack(pack: SpooledPack): Promise<StagedPack> {
+    const signal = cancellationSignal();
+    const file = await deps.spool.open(pack);
+    if (!file) return stagedBefore(deps.archive, pack, signal);
+    try {
+      const resume = activityInfo().heartbeatDetails as UploadProgress | undefined;
+      await deps.archive.putPack(pack, file, { resume, onProgress: heartbeat, signal });
+      await deps.archive.putHeaders(pack, await collectHeaders(deps, file), signal);
+      return asStaged(pack);
+    } finally {
+      await file.close();
+    }
+  };
+
+async function collectHeaders(deps: StagePackDeps, file: PackFile & { readonly instances: readonly PackedInstance[] }): Promise<readonly InstanceHeader[]> {
+  const headers: InstanceHeader[] = [];
+  for await (const header of deps.readHeaders(file, file.instances)) {
+    headers.push(header);
+    heartbeat(activityInfo().heartbeatDetails);
+  }
+  return headers;
+}
+
+/** The disk forgot the pack after an earlier attempt staged it: the archive answers for it. */
+async function stagedBefore(archive: ArchiveStore, pack: SpooledPack, signal: AbortSignal): Promise<StagedPack> {
+  const [lengthBytes, headers] = await Promise.all([archive.packLengthBytes(pack, signal), archive.getHeaders(pack, signal)]);
+  if (lengthBytes !== pack.lengthBytes || !headers) throw permanent('SpoolMissing', packName(pack));
+  return asStaged(pack);
+}
+
+const asStaged = ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, gatewayId, associationId, lengthBytes, instanceCount }: SpooledPack): StagedPack =>
+  ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, gatewayId, associationId, lengthBytes, instanceCount });

@@ -1,0 +1,36 @@
+import { createReleasePack } from './edge/releasePack.ts';
+import { createStagePack } from './edge/stagePack.ts';
+import { createIndexStudy } from './index/indexStudy.ts';
+import { createArchivePack } from './ingest/archivePack.ts';
+import { createRegisterPack } from './ingest/registerPack.ts';
+import { createValidatePack } from './ingest/validatePack.ts';
+import { createRecordAudit } from './recordAudit.ts';
+import { createFindRoutes } from './route/findRoutes.ts';
+import { createSendInstances } from './route/sendInstances.ts';
+
+type ActivityOf<Create extends (deps: never) => unknown> = ReturnType<Create>;
+
+/** At the gateway's site, on its own queue. */
+export interface EdgeActivities {
+  readonly stagePack: ActivityOf<typeof createStagePack>;
+  readonly releasePack: ActivityOf<typeof createReleasePack>;
+  readonly sendInstances: ActivityOf<typeof createSendInstances>;
+}
+
+export interface IngestActivities {
+  readonly validatePack: ActivityOf<typeof createValidatePack>;
+  readonly archivePack: ActivityOf<typeof createArchivePack>;
+  readonly registerPack: ActivityOf<typeof createRegisterPack>;
+  readonly recordAudit: ActivityOf<typeof createRecordAudit>;
+}
+
+export interface IndexActivities {
+  readonly indexStudy: ActivityOf<typeof createIndexStudy>;
+  readonly recordAudit: ActivityOf<typeof createRecordAudit>;
+}
+
+export interface RouteActivities {
+  readonly findRoutes: ActivityOf<typeof createFindRoutes>;
+  readonly sendInstances: ActivityOf<typeof createSendInstances>;
+  readonly recordAudit: ActivityOf<typeof createRecordAudit>;
+}

@@ -1,0 +1,34 @@
+import { cancellationSignal } from '@temporalio/activity';
+import { buildStudyDocuments, type StudySummary } from '../../domain/documents.ts';
+import type { ArchiveStore, StudyIndex } from '../../stores/ports.ts';
+
+export interface IndexStudyInput {
+  readonly tenantId: string;
+  readonly studyInstanceUID: string;
+  /** The packs whose instances to write; absent writes those of all packs. */
+  readonly packIds?: readonly string[];
+}
+
+export interface IndexedStudy extends StudySummary {
+  /** Committed packs of the study: the version its documents were written at. */
+  readonly packCount: number;
+}
+
+/**
+ * Writes the documents of a study from its pack indexes: those of the study and its series always, instance documents of
+ * the packs named. The version is the number of committed packs, so an attempt that was overtaken changes nothing, and
+ * running twice writes the same again.
+ */
+export const createIndexStudy = (deps: { readonly archive: ArchiveStore; readonly index: StudyIndex }) =>
+  async function indexStudy({ tenantId, studyInstanceUID, packIds }: IndexStudyInput): Promise<IndexedStudy> {
+    const packs = await deps.archive.listIndexes(tenantId, studyInstanceUID, cancellationSignal());
+    if (packs.length === 0) return { packCount: 0, ...nothing };
+    const documents = buildStudyDocuments(packs);
+    const named = packIds && new Set(packIds);
+    const instances = named ? documents.instances.filter(({ packId }) => named.has(packId)) : documents.instances;
+    // A study with nothing but quarantined instances has no document: a reader would find it empty.
+    if (documents.study.summary.instanceCount > 0) await deps.index.write({ ...documents, instances }, packs.length);
+    return { packCount: packs.length, ...documents.study.summary };
+  };
+
+const nothing: StudySummary = { seriesCount: 0, instanceCount: 0, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 };

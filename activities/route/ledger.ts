@@ -1,0 +1,98 @@
+import type { DeliveryLedger, InstanceDelivery } from '../../domain/delivery.ts';
+import type { CurrentInstance } from '../../domain/documents.ts';
+import type { SendResult } from '../../stores/ports.ts';
+import type { SendInstancesDeps, SendInstancesInput, SendInstancesResult } from './sendInstances.ts';
+
+/** A delivery ledger while an attempt runs: what to send, and a place to note each answer. */
+export interface OpenLedger {
+  readonly toSend: readonly CurrentInstance[];
+  /** Notes one answer; writes the ledger now and then. */
+  note(result: SendResult): Promise<void>;
+  /** Marks what the destination has not taken and writes the ledger. */
+  close(waiting: readonly string[], problem: unknown, nextAttemptAt: Date): Promise<void>;
+  counts(): SendInstancesResult;
+}
+
+/** Answers that may be noted before they are written: what a crash would send again. */
+const unwrittenLimit = 50;
+
+type LedgerDeps = Pick<SendInstancesDeps, 'deliveries' | 'now'>;
+
+/** Reads the ledger and decides, instance by instance, what this flow still has to send. */
+export async function openLedger(deps: LedgerDeps, input: SendInstancesInput, current: readonly CurrentInstance[]): Promise<OpenLedger> {
+  const stored = await deps.deliveries.get(input.tenantId, input.destinationId, input.studyInstanceUID);
+  const before = new Map(stored.value.instances.map((entry) => [entry.sopInstanceUID, entry]));
+  const toSend = current.filter((instance) => mustSend(instance, before.get(instance.sopInstanceUID), input));
+  const digests = new Map(current.map(({ sopInstanceUID, sha256 }) => [sopInstanceUID, sha256]));
+  const alreadyThereCount = current.filter(({ sopInstanceUID }) => deliveredElsewhere(before.get(sopInstanceUID), input)).length
+    - toSend.filter(({ sopInstanceUID }) => deliveredElsewhere(before.get(sopInstanceUID), input)).length;
+  const touched = new Map<string, InstanceDelivery>();
+
+  const touch = (sopInstanceUID: string, change: Partial<InstanceDelivery>) => {
+    const earlier = touched.get(sopInstanceUID) ?? before.get(sopInstanceUID);
+    const base: InstanceDelivery = { sopInstanceUID, sha256: digests.get(sopInstanceUID) ?? '', state: 'waiting', attempts: earlier?.attempts ?? 0 };
+    touched.set(sopInstanceUID, { ...base, lastAttemptAt: deps.now().toISOString(), ...change });
+  };
+  const write = () => merge(deps, input, touched);
+  let unwritten = 0;
+
+  return {
+    toSend,
+    async note({ sopInstanceUID, outcome, status, problem }) {
+      const attempts = (before.get(sopInstanceUID)?.attempts ?? 0) + 1;
+      touch(sopInstanceUID, {
+        state: outcome === 'later' ? 'waiting' : outcome, attempts,
+        ...(status === undefined ? {} : { lastStatus: status }), ...(problem === undefined ? {} : { lastProblem: problem }),
+        ...(outcome === 'later' ? {} : { deliveredBy: input.flowId }),
+      });
+      if (++unwritten >= unwrittenLimit) {
+        await write();
+        unwritten = 0;
+      }
+    },
+    async close(waiting, problem, nextAttemptAt) {
+      for (const sopInstanceUID of waiting) {
+        const tried = touched.get(sopInstanceUID);
+        touch(sopInstanceUID, {
+          ...tried, state: 'waiting', attempts: tried?.attempts ?? (before.get(sopInstanceUID)?.attempts ?? 0) + 1, nextAttemptAt: nextAttemptAt.toISOString(),
+          ...(problem instanceof Error ? { lastProblem: problem.message } : {}),
+        });
+      }
+      if (touched.size > 0) await write();
+    },
+    counts() {
+      const states = current.map(({ sopInstanceUID }) => touched.get(sopInstanceUID) ?? before.get(sopInstanceUID));
+      const mine = states.filter((entry) => entry?.deliveredBy === input.flowId);
+      return { deliveredCount: mine.filter((entry) => entry?.state === 'delivered').length,
+        refusedCount: states.filter((entry) => entry?.state === 'refused').length, alreadyThereCount };
+    },
+  };
+}
+
+function mustSend(instance: CurrentInstance, entry: InstanceDelivery | undefined, input: SendInstancesInput): boolean {
+  if (!entry || entry.sha256 !== instance.sha256 || entry.state === 'waiting') return true;
+  const mine = entry.deliveredBy === input.flowId;
+  if (entry.state === 'refused') return input.retryRefused || (input.resend && !mine);
+  return input.resend && !mine;
+}
+
+const deliveredElsewhere = (entry: InstanceDelivery | undefined, { flowId }: SendInstancesInput): boolean =>
+  entry?.state === 'delivered' && entry.deliveredBy !== flowId;
+
+/** Puts our entries into the ledger as it is now: another flow may write to the same destination and study. */
+async function merge(deps: LedgerDeps, input: SendInstancesInput, touched: ReadonlyMap<string, InstanceDelivery>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const { value, etag } = await deps.deliveries.get(input.tenantId, input.destinationId, input.studyInstanceUID);
+    const entries = new Map(value.instances.map((entry) => [entry.sopInstanceUID, entry]));
+    for (const [sopInstanceUID, entry] of touched) entries.set(sopInstanceUID, entry);
+    const ledger: DeliveryLedger = { ...value, updatedAt: deps.now().toISOString(), instances: [...entries.values()] };
+    try {
+      await deps.deliveries.put(ledger, etag);
+      return;
+    } catch (error) {
+      if (attempt >= 10 || !isVersionConflict(error)) throw error;
+    }
+  }
+}
+
+const isVersionConflict = (error: unknown): boolean => error instanceof Error && error.name === 'VersionConflict';
