@@ -19,3 +19,19 @@ export interface PersonName {
 export interface DicomJson {
   readonly [tag: string]: JsonAttribute;
 }
+
+/**
+ * The text of a data set with its keys ascending at every level (PS3.18 F.2.2). JSON.stringify alone puts keys that
+ * are whole numbers, such as 30060020, before those that start with a zero.
+ */
+export const stringifyDicomJson = (dataSet: DicomJson): string =>
+  `{${Object.keys(dataSet).sort().map((tag) => `"${tag}":${stringifyAttribute(dataSet[tag])}`).join(',')}}`;
+
+const stringifyAttribute = (attribute: JsonAttribute | undefined): string => {
+  if (attribute?.vr !== 'SQ' || attribute.Value === undefined) return JSON.stringify(attribute);
+  const items = attribute.Value.map((item) => (isDataSet(item) ? stringifyDicomJson(item) : 'null'));
+  return `{"vr":"SQ","Value":[${items.join(',')}]}`;
+};
+
+/** Whether a value of a sequence is an item, as all but malformed ones are. */
+export const isDataSet = (value: JsonValue | undefined): value is DicomJson => typeof value === 'object' && value !== null;

@@ -74,8 +74,11 @@ export const readTag = (bytes: Buffer, at: number, bigEndian: boolean): number =
 export const readLength = (bytes: Buffer, at: number, bigEndian: boolean): number =>
   bigEndian ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at);
 
+/** A tag as eight upper-case hex digits, the key of the DICOM JSON Model. */
+export const jsonKey = (tag: number): string => tag.toString(16).toUpperCase().padStart(8, '0');
+
 /** `(gggg,eeee)`, as messages name an attribute. */
 export const tagText = (tag: number): string => {
-  const hex = tag.toString(16).toUpperCase().padStart(8, '0');
+  const hex = jsonKey(tag);
   return `(${hex.slice(0, 4)},${hex.slice(4)})`;
 };
