@@ -1,0 +1,41 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { S3Client } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+
+export interface S3Values {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly bucket: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Connections kept open to the server; further requests wait. Default 64. */
+  readonly maxSockets?: number;
+}
+
+/** A client and the one bucket everything lies in. */
+export interface Bucket {
+  readonly s3: S3Client;
+  readonly bucket: string;
+}
+
+const connectTimeoutMs = 5_000;
+/** Of a connection on which nothing moves: a part being uploaded or a range being read moves all the time. */
+const idleTimeoutMs = 60_000;
+
+/**
+ * An S3 client with keep-alive, path-style addresses and four attempts per request; the activity's own retries come on
+ * top. Sums of responses are checked where the server has sums for what was read: not for a range.
+ */
+export function createS3({ endpoint, region, bucket, credentials, maxSockets = 64 }: S3Values): Bucket {
+  const agent = { keepAlive: true, keepAliveMsecs: 10_000, maxSockets };
+  const s3 = new S3Client({
+    endpoint, region, credentials, forcePathStyle: true,
+    maxAttempts: 4, retryMode: 'standard',
+    requestChecksumCalculation: 'WHEN_SUPPORTED', responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: new NodeHttpHandler({
+      httpAgent: new HttpAgent(agent), httpsAgent: new HttpsAgent(agent),
+      connectionTimeout: connectTimeoutMs, socketTimeout: idleTimeoutMs,
+    }),
+  });
+  return { s3, bucket };
+}
