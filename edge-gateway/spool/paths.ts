@@ -1,0 +1,59 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * Names inside the spool: one folder per association, named after the ID that the gateway made for it.
+ * Nothing that a sender wrote becomes part of a path.
+ */
+export const journalName = 'journal.jsonl';
+export const openPackName = (file: number): string => `open-${file}.tar`;
+export const sideName = (file: number): string => `side-${file}.part`;
+export const packName = (packId: string): string => `${packId}.tar`;
+/** What a pack's tar is renamed to when the cloud has released it; then it is cut to length 0. */
+export const releasedName = (packId: string): string => `${packId}.released`;
+/** A folder on its way out; renamed first, so that it is either whole or known to be rubbish. */
+export const trashName = (associationId: string): string => `trash-${associationId}`;
+
+const associationIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const packIdPattern = /^[0-9a-f]{64}$/;
+
+export const isAssociationId = (text: string): boolean => associationIdPattern.test(text);
+export const isPackId = (text: string): boolean => packIdPattern.test(text);
+export const isTrash = (name: string): boolean => name.startsWith('trash-') && isAssociationId(name.slice('trash-'.length));
+
+/** @throws RangeError when the text is no association ID of ours: it must not become a path */
+export function associationFolder(spoolDir: string, associationId: string): string {
+  if (!isAssociationId(associationId)) throw new RangeError('This is not the ID of an association.');
+  return join(spoolDir, associationId);
+}
+
+/** What a file name inside an association's folder stands for. */
+export type SpoolFile =
+  | { readonly kind: 'journal' | 'side' | 'other' }
+  | { readonly kind: 'open'; readonly file: number }
+  | { readonly kind: 'pack' | 'released'; readonly packId: string };
+
+export function parseFileName(name: string): SpoolFile {
+  if (name === journalName) return { kind: 'journal' };
+  const open = /^open-(\d{1,9})\.tar$/.exec(name);
+  if (open) return { kind: 'open', file: Number(open[1]) };
+  const pack = /^([0-9a-f]{64})\.(tar|released)$/.exec(name);
+  if (pack) return { kind: pack[2] === 'tar' ? 'pack' : 'released', packId: pack[1]! };
+  return { kind: /\.part$/.test(name) ? 'side' : 'other' };
+}
+
+/** Makes names created, renamed or deleted in a folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+export const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+export const isDiskFull = (error: unknown): boolean => {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+};
