@@ -1,0 +1,51 @@
+import type { DicomJson, JsonAttribute } from '../../dicom/json.ts';
+import { stringifyDicomJson } from '../../dicom/json.ts';
+import type { QueryLevel, StudyIndex } from '../../stores/ports.ts';
+import type { TenantHandler } from '../context.ts';
+import { negotiateJson } from './accept.ts';
+import { alwaysReturned, instanceAvailability, inUTF8, retrieveURL, retrieveURLOf, returnedByDefault, specificCharacterSet } from './attributes.ts';
+import { uidParameter } from './parameters.ts';
+import { parseSearchQuery, type SearchQuery } from './searchQuery.ts';
+
+/**
+ * QIDO-RS (PS3.18 10.6) for one kind of resource.
+ *
+ * @param level what is searched for
+ * @param returned the levels whose attributes are returned by default: those that the path does not name
+ */
+export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> }, level: QueryLevel, returned: readonly QueryLevel[]): TenantHandler =>
+  async function search({ tenantId, tenantUrl, query }, request, response) {
+    const contentType = negotiateJson(request, query);
+    const studyInstanceUID = uidParameter(request, 'study');
+    const seriesInstanceUID = uidParameter(request, 'series');
+    const asked = parseSearchQuery(query);
+
+    const { matches, total } = await deps.index.search({
+      tenantId, level, match: asked.match, limit: asked.limit, offset: asked.offset,
+      ...(studyInstanceUID === undefined ? {} : { studyInstanceUID }), ...(seriesInstanceUID === undefined ? {} : { seriesInstanceUID }),
+    });
+
+    for (const warning of warningsOf(asked, matches.length, total)) response.append('Warning', `299 pacs "${warning}"`);
+    if (matches.length === 0) return void response.status(204).end();
+    const dicomWeb = `${tenantUrl}/dicom-web`;
+    const keep = keptTags(level, returned, asked.include);
+    const bodies = matches.map((match) => stringifyDicomJson(answerOf(match, level, dicomWeb, keep)));
+    response.status(200).type(contentType).send(Buffer.from(`[${bodies.join(',')}]`));
+  };
+
+function keptTags(level: QueryLevel, returned: readonly QueryLevel[], include: SearchQuery['include']): ReadonlySet<string> | 'all' {
+  if (include === 'all') return 'all';
+  return new Set([...returned.flatMap((each) => returnedByDefault[each]), ...alwaysReturned[level], ...include]);
+}
+
+function answerOf(match: DicomJson, level: QueryLevel, dicomWeb: string, keep: ReadonlySet<string> | 'all'): DicomJson {
+  const online: Record<string, JsonAttribute> = level === 'series' ? {} : { [instanceAvailability]: { vr: 'CS', Value: ['ONLINE'] } };
+  const charset = match[specificCharacterSet] === undefined ? {} : { [specificCharacterSet]: inUTF8 };
+  const all: DicomJson = { ...match, ...charset, ...online, [retrieveURL]: { vr: 'UR', Value: [retrieveURLOf(dicomWeb, level, match)] } };
+  return keep === 'all' ? all : Object.fromEntries(Object.entries(all).filter(([tag]) => keep.has(tag)));
+}
+
+function warningsOf({ warnings, offset }: SearchQuery, given: number, total: number): readonly string[] {
+  const remaining = total - offset - given;
+  return given > 0 && remaining > 0 ? [...warnings, `There are ${remaining} additional results that can be requested`] : warnings;
+}

@@ -1,0 +1,57 @@
+import type { AssociationEnded, FlowState, FlowStatus, IngestAssociationInput, IngestOutcome, PackWork, ParkDecision, RouteStudyInput } from '../workflows/contracts.ts';
+
+/** A flow as the API tells of it. */
+export interface FlowDescription {
+  readonly flowId: string;
+  readonly runId: string;
+  readonly type: string;
+  /** RUNNING while the run is open; else how it closed. */
+  readonly runState: 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED' | 'TERMINATED' | 'TIMED_OUT';
+  /** The search attribute, as of the last change of state. */
+  readonly flowState: FlowState | undefined;
+  readonly startedAt: string;
+  readonly closedAt: string | undefined;
+  readonly studyInstanceUID: string | undefined;
+  /** What the start was asked for, as it was noted there (`startRoute`). */
+  readonly request: string | undefined;
+}
+
+export type Decision = 'retry' | 'skip' | 'reject';
+
+export interface FlowQuery {
+  readonly tenantId: string;
+  readonly studyInstanceUID: string | undefined;
+  readonly state: FlowState | undefined;
+  readonly limit: number;
+}
+
+/** What the API asks of Temporal. */
+export interface Flows {
+  /**
+   * Starts `ingestAssociation` with its packs and its end signalled. Safe to repeat: same ID, same flow.
+   *
+   * @param packs at least one
+   */
+  startIngest(flowId: string, input: IngestAssociationInput, packs: readonly PackWork[], end: AssociationEnded): Promise<void>;
+  /** @returns undefined when the flow has not ended within the time */
+  ingestOutcome(flowId: string, waitMs: number, signal: AbortSignal): Promise<IngestOutcome | undefined>;
+  /**
+   * Starts `routeStudy`, or joins the flow that the same ID started before, be it closed.
+   *
+   * @param request the request in a canonical text, noted with the flow
+   * @returns the request that the flow was started for
+   */
+  startRoute(flowId: string, input: RouteStudyInput, request: string): Promise<string | undefined>;
+  /** @returns undefined when there is no such flow, or no more */
+  describe(flowId: string): Promise<FlowDescription | undefined>;
+  /** @returns undefined when no worker answered in time */
+  status(flowId: string): Promise<FlowStatus | undefined>;
+  /** Of a completed flow. */
+  result(flowId: string): Promise<unknown>;
+  /** Newest first. */
+  list(query: FlowQuery): Promise<readonly FlowDescription[]>;
+  /** @returns `refused` when the flow waits for nobody, `gone` when it is closed or unknown, `unanswered` without a worker */
+  decide(flowId: string, decision: Decision, by: ParkDecision, updateId: string): Promise<'taken' | 'refused' | 'gone' | 'unanswered'>;
+  /** @throws when the server does not answer */
+  ready(signal: AbortSignal): Promise<void>;
+}
