@@ -1,0 +1,94 @@
+import { hasWildCard, isUniversal, parseRange } from '../dicom/matching.ts';
+import { keywordOfTag } from '../dicom/tags.ts';
+import { computedAttributes, instanceLevel, seriesLevel, studyLevel } from '../domain/indexedAttributes.ts';
+import { UnsupportedMatch, type MatchKey, type QueryLevel } from './ports.ts';
+import { comparedVR, formOf, kindOf, nameGroups, termPrefix } from './searchTerms.ts';
+
+/** What must hold of the terms of a data set or of one item: at least one of the alternatives. */
+export type Clause = readonly Alternative[];
+export type Alternative =
+  | { readonly equals: string }
+  /** `prefix` is literal; `pattern` has `*` and `?` as wild cards, anything else in it is literal. */
+  | { readonly prefix: string; readonly pattern: string }
+  /** Both ends included; compared as text. */
+  | { readonly from: string; readonly to: string }
+  | { readonly all: readonly Clause[] };
+
+/** All clauses of a request: of the data set itself, and per sequence those that one item must fulfil together. */
+export interface Clauses {
+  readonly own: readonly Clause[];
+  readonly bySequence: ReadonlyMap<string, readonly Clause[]>;
+}
+
+const tagsOf = (keywords: readonly string[]): readonly string[] =>
+  computedAttributes.filter(({ keyword }) => keywords.includes(keyword)).map(({ tag }) => tag);
+const study = studyLevel.map(({ tag }) => tag);
+const studyComputed = tagsOf(['ModalitiesInStudy', 'SOPClassesInStudy', 'NumberOfStudyRelatedSeries', 'NumberOfStudyRelatedInstances']);
+const series = seriesLevel.map(({ tag }) => tag);
+
+/** What the documents of each level hold (domain/documents.ts): an instance's follows from its own header, so it has no counts. */
+export const searchableTags: Readonly<Record<QueryLevel, ReadonlySet<string>>> = {
+  studies: new Set([...study, ...studyComputed]),
+  series: new Set([...study, ...studyComputed, ...series, ...tagsOf(['NumberOfSeriesRelatedInstances'])]),
+  instances: new Set([...study, ...series, ...instanceLevel.map(({ tag }) => tag), ...tagsOf(['AvailableTransferSyntaxUID'])]),
+};
+
+/** @throws UnsupportedMatch with a sentence that names the attribute and never the value */
+export function clausesOf(level: QueryLevel, match: readonly MatchKey[]): Clauses {
+  const own: Clause[] = [];
+  const bySequence = new Map<string, Clause[]>();
+  for (const { path, values } of match) {
+    const [first, inner, ...deeper] = path;
+    if (first === undefined || !searchableTags[level].has(first)) {
+      throw new UnsupportedMatch(`${nameOf(path)} is not an attribute that ${level} are searched by.`);
+    }
+    if (deeper.length > 0) throw new UnsupportedMatch(`${nameOf(path)} lies too deep: one level of sequences is searched.`);
+    if (inner !== undefined && comparedVR(first) !== 'SQ') throw new UnsupportedMatch(`${nameOf([first])} is not a sequence.`);
+    const clauses = clausesOfKey(path, inner ?? first, values);
+    if (inner === undefined) own.push(...clauses);
+    else bySequence.set(first, [...bySequence.get(first) ?? [], ...clauses]);
+  }
+  return { own, bySequence: new Map([...bySequence].filter(([, clauses]) => clauses.length > 0)) };
+}
+
+/**
+ * Several values are alternatives: a UID list (PS3.4 C.2.2.2.2), and by the same reading `CT\\MR` of ModalitiesInStudy.
+ * No clause is universal matching.
+ */
+function clausesOfKey(path: readonly string[], tag: string, values: readonly string[]): readonly Clause[] {
+  const vr = comparedVR(tag);
+  const kind = vr === undefined ? undefined : kindOf(vr);
+  if (vr === undefined || kind === undefined) {
+    throw new UnsupportedMatch(vr === 'SQ' ? `${nameOf(path)} is a sequence: name an attribute in it.` : `${nameOf(path)} cannot be matched by value.`);
+  }
+  if (values.length === 0 || values.some((value) => isUniversal({ tag, vr, values: [value] }))) return [];
+  return [values.flatMap((value): Clause => {
+    if (kind === 'name') return nameAlternatives(tag, value);
+    if (kind === 'temporal') return [between(tag, parseRange(vr as 'DA' | 'TM' | 'DT', value) ?? malformed(path, vr))];
+    const form = formOf(vr, value);
+    if (kind === 'number' && form === '') malformed(path, vr);
+    return [alternative(termPrefix(tag), vr, form)];
+  })];
+}
+
+const alternative = (prefix: string, vr: string, form: string): Alternative =>
+  hasWildCard(vr, form) ? { prefix, pattern: form } : { equals: prefix + form };
+
+/** A name without `=` is sought in every component group; with `=` each group in its own, all of them. */
+function nameAlternatives(tag: string, value: string): Clause {
+  const inGroup = (text: string, group: number): Alternative => alternative(termPrefix(tag, group), 'PN', formOf('PN', text));
+  const groups = value.split('=');
+  if (groups.length === 1) return nameGroups.map((_, group) => inGroup(value, group));
+  const asked = groups.map((text, group) => ({ text, group })).filter(({ text }) => !/^\**$/.test(text.trim()));
+  return [{ all: asked.map(({ text, group }) => [inGroup(text, group)]) }];
+}
+
+/** Open ends reach to the first and last term of the attribute: digits sort between the space and the tilde. */
+const between = (tag: string, { from = ' ', to = '~' }: { readonly from?: string; readonly to?: string }): Alternative =>
+  from === to ? { equals: termPrefix(tag) + from } : { from: termPrefix(tag) + from, to: termPrefix(tag) + to };
+
+function malformed(path: readonly string[], vr: string): never {
+  throw new UnsupportedMatch(`The value given for ${nameOf(path)} is not one of its VR ${vr}.`);
+}
+
+const nameOf = (path: readonly string[]): string => path.map((tag) => keywordOfTag(tag) ?? tag).join('.') || 'An empty attribute name';

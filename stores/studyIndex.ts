@@ -1,0 +1,93 @@
+import type { DicomJson } from '../dicom/json.ts';
+import { indexNames } from '../domain/keys.ts';
+import { chunksOf } from './concurrently.ts';
+import { inContext } from './errors.ts';
+import { getDocument, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
+import type { InstanceLocation, StudyIndex } from './ports.ts';
+import { filtersOf, searchOf } from './searchQuery.ts';
+import { searchAll, searchPage, type Query } from './sortedSearch.ts';
+import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
+
+export interface StudyIndexValues {
+  readonly client: OpenSearchClient;
+  /** Default `false`: what is written is found by searches within 1 s, the indices' refresh interval. */
+  readonly refresh?: Refresh;
+}
+
+type Scope = Parameters<StudyIndex['locate']>[1];
+const uidsPerQuery = 1_000;
+
+/**
+ * Study, series and instance documents in OpenSearch. Versions are external (`external_gte`): an older write is dropped, an
+ * equal one writes the same again. Searches see a write within a second; `version` and the location of one instance at once.
+ */
+export function createStudyIndex({ client, refresh = false }: StudyIndexValues): StudyIndex {
+  return {
+    write: (documents, version) => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
+      writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh)),
+
+    version: (tenantId, studyInstanceUID) => inContext('Reading a study\'s version', about(tenantId, studyInstanceUID), async () =>
+      (await getDocument(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['tenantId']))?.version ?? 0),
+
+    async search(request) {
+      const search = searchOf(request);
+      return inContext('Searching', { tenantId: request.tenantId, key: search.index }, async () => {
+        const { hits, total } = await searchPage<{ readonly attributes: DicomJson }>(client, search, request.offset, request.limit);
+        return { matches: hits.map(({ attributes }) => attributes), total };
+      });
+    },
+
+    locate: (tenantId, scope) => locate(client, tenantId, scope),
+
+    findElsewhere: (tenantId, series, sopInstanceUIDs) => inContext('Looking for instances elsewhere', about(tenantId, series.studyInstanceUID), async () => {
+      const found = new Map<string, InstanceLocation>();
+      for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
+        for (const location of await elsewhere(client, tenantId, series, uids)) found.set(location.sopInstanceUID, location);
+      }
+      return found;
+    }),
+  };
+}
+
+const about = (tenantId: string, studyInstanceUID: string) => ({ tenantId, key: `study ${studyInstanceUID}` });
+
+async function* locate(client: OpenSearchClient, tenantId: string, scope: Scope): AsyncIterable<InstanceLocation> {
+  const context = about(tenantId, scope.studyInstanceUID);
+  if (scope.sopInstanceUID !== undefined) {
+    const one = await inContext('Locating an instance', context, () => locateOne(client, tenantId, { ...scope, sopInstanceUID: scope.sopInstanceUID! }));
+    if (one) yield one;
+    return;
+  }
+  const pages = searchAll<InstanceSource>(client, {
+    index: indexNames.instances, fields: locationFields,
+    filters: filtersOf(tenantId, { term: { studyInstanceUID: scope.studyInstanceUID } },
+      ...(scope.seriesInstanceUID === undefined ? [] : [{ term: { seriesInstanceUID: scope.seriesInstanceUID } }])),
+    sort: [{ seriesInstanceUID: 'asc' }, { instanceNumber: { order: 'asc', missing: '_last' } }, { sopInstanceUID: 'asc' }],
+  })[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await inContext('Locating instances', context, () => pages.next());
+    if (next.done) return;
+    yield locationOf(next.value);
+  }
+}
+
+/** By document ID, in real time: an instance is found as soon as it is written. */
+async function locateOne(client: OpenSearchClient, tenantId: string, scope: Scope & { readonly sopInstanceUID: string }): Promise<InstanceLocation | undefined> {
+  const found = await getDocument<InstanceSource>(client, indexNames.instances, instanceId(tenantId, scope.studyInstanceUID, scope.sopInstanceUID), locationFields);
+  if (!found) return undefined;
+  const location = locationOf(found.source);
+  const asked = { tenantId, ...scope };
+  const fits = (Object.keys(asked) as (keyof typeof asked)[]).every((name) => asked[name] === undefined || asked[name] === location[name]);
+  return fits ? location : undefined;
+}
+
+/** The first commit of each instance, should several studies hold it. */
+async function elsewhere(client: OpenSearchClient, tenantId: string, series: Parameters<StudyIndex['findElsewhere']>[1], uids: readonly string[]): Promise<readonly InstanceLocation[]> {
+  const here: Query = { bool: { filter: [{ term: { studyInstanceUID: series.studyInstanceUID } }, { term: { seriesInstanceUID: series.seriesInstanceUID } }] } };
+  const filter = filtersOf(tenantId, { terms: { sopInstanceUID: uids } }, { bool: { must_not: [here] } });
+  const body = { query: { bool: { filter } }, collapse: { field: 'sopInstanceUID' }, sort: [{ committedAt: 'asc' }, { packId: 'asc' }],
+    size: uids.length, _source: locationFields, track_total_hits: false };
+  const answer = await client.search({ index: indexNames.instances, body: body as never });
+  return answer.body.hits.hits.map((hit) => locationOf(hit._source as InstanceSource));
+}
+
