@@ -1,0 +1,53 @@
+import type { Response } from 'express';
+import type { TenantContext } from './context.ts';
+
+/**
+ * Sends a body as it is made. Its first piece is made before the status line is sent, so that what fails early is a
+ * problem document; what fails later destroys the socket, so that no client takes half a body for a whole one.
+ *
+ * @param body returned early when the client goes away
+ */
+export async function sendStream(
+  { signal, log }: Pick<TenantContext, 'signal' | 'log'>, response: Response,
+  { status, headers }: { readonly status: number; readonly headers: Readonly<Record<string, string | undefined>> },
+  body: AsyncGenerator<Uint8Array>,
+): Promise<void> {
+  try {
+    let piece = await body.next();
+    if (signal.aborted) return;
+    response.status(status);
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
+    for (; !piece.done; piece = await body.next()) {
+      if (!response.write(piece.value)) await drained(response, signal);
+      if (signal.aborted) return;
+    }
+    response.end();
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!response.headersSent) throw error;
+    log.error({ err: error }, 'a response was broken off');
+    response.destroy();
+  } finally {
+    await body.return(undefined);
+  }
+}
+
+function drained(response: Response, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted || response.destroyed) return resolve();
+    const done = (): void => {
+      response.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    response.once('drain', done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+/** Whether the client holds what it asks for (RFC 9110 13.1.2, weak comparison). */
+export function isNotModified(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
+  return ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some((tag) => opaque(tag) === opaque(etag));
+}

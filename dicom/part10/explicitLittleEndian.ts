@@ -1,0 +1,166 @@
+import { inflateRawSync } from 'node:zlib';
+import { dictionaryVR } from '../tags.ts';
+import { explicitVRLittleEndian } from '../transferSyntaxes.ts';
+import { encodingInsideUN, encodingOf, itemDelimitationTag, itemTag, readLength, readTag, readVR, sequenceDelimitationTag, tagText, undefinedLength, type Encoding } from './encoding.ts';
+import { encodeFileMeta, parseFileMeta } from './fileMeta.ts';
+import { Unreadable } from './source.ts';
+
+/** VRs with a 32-bit length and two reserved bytes (PS3.5 Table 7.1-1). */
+const longVRs = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV']);
+/** Bytes of one number of a VR, whose order differs between little and big endian (PS3.5 7.3). */
+const numberBytes: Readonly<Record<string, 2 | 4 | 8>> = {
+  AT: 2, OW: 2, SS: 2, US: 2, FL: 4, OF: 4, OL: 4, SL: 4, UL: 4, FD: 8, OD: 8, OV: 8, SV: 8, UV: 8,
+};
+const maxDepth = 64;
+const maxInflatedBytes = 512 * 1024 * 1024;
+
+/**
+ * Re-encodes a Part 10 file whose pixels are not compressed as Explicit VR Little Endian (PS3.5 A.2): the same elements
+ * with the same values; sequences get undefined length, retired group lengths go. File meta is written anew.
+ *
+ * @throws Unreadable when the bytes are not what the transfer syntax says
+ */
+export function toExplicitLittleEndian(file: Buffer): Buffer {
+  const meta = parseFileMeta(file);
+  if ('needMore' in meta) throw new Unreadable('The file ends within its File Meta Information.');
+  const encoding = encodingOf(meta.transferSyntaxUID);
+  const fileMeta = encodeFileMeta({
+    sopClassUID: meta.mediaStorageSOPClassUID ?? '', sopInstanceUID: meta.mediaStorageSOPInstanceUID ?? '', transferSyntaxUID: explicitVRLittleEndian,
+  });
+  const dataSet = file.subarray(meta.dataSetOffsetBytes);
+  if (encoding.deflated) return Buffer.concat([fileMeta, inflateRawSync(dataSet, { maxOutputLength: maxInflatedBytes })]);
+  const encoder = new Reencoder(dataSet);
+  encoder.dataSet(0, dataSet.length, { encoding, signedPixels: false, depth: 0 }, false);
+  return Buffer.concat([fileMeta, ...encoder.pieces]);
+}
+
+interface Context {
+  readonly encoding: Encoding;
+  readonly signedPixels: boolean;
+  readonly depth: number;
+}
+
+interface Header {
+  readonly tag: number;
+  readonly vr: string;
+  readonly valueAt: number;
+  readonly length: number;
+  /** Of items, should this be a sequence. */
+  readonly inner: Encoding;
+}
+
+class Reencoder {
+  readonly pieces: Buffer[] = [];
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** @param delimited whether an Item Delimitation Item ends it @returns where it ends */
+  dataSet(start: number, limit: number, inherited: Context, delimited: boolean): number {
+    let context = inherited;
+    let at = start;
+    while (at < limit || delimited) {
+      const header = this.#header(at, limit, context);
+      if (delimited && header.tag === itemDelimitationTag) return header.valueAt;
+      const end = this.#element(header, limit, context);
+      if (header.tag === 0x00280103 && end - header.valueAt >= 2) {
+        const signed = context.encoding.bigEndian ? this.#bytes.readUInt16BE(header.valueAt) : this.#bytes.readUInt16LE(header.valueAt);
+        context = { ...context, signedPixels: signed === 1 };
+      }
+      at = end;
+    }
+    return at;
+  }
+
+  #element(header: Header, limit: number, context: Context): number {
+    const { tag, vr, valueAt, length, inner } = header;
+    if (vr === 'SQ') return this.#sequence(header, limit, { ...context, encoding: inner, depth: context.depth + 1 });
+    if (length === undefinedLength) throw new Unreadable(`${tagText(tag)} has fragments, which its transfer syntax does not.`);
+    const end = valueAt + length;
+    if (end > limit) throw new Unreadable(`${tagText(tag)} reaches beyond what holds it.`);
+    if ((tag & 0xffff) === 0) return end;
+    const value = this.#bytes.subarray(valueAt, end);
+    const unit = context.encoding.bigEndian && vr !== 'UN' ? numberBytes[vr] : undefined;
+    this.pieces.push(elementHeader(tag, vr, length), unit === undefined ? value : swapped(value, unit));
+    return end;
+  }
+
+  #sequence({ tag, valueAt, length }: Header, limit: number, context: Context): number {
+    if (context.depth > maxDepth) throw new Unreadable('Sequences are nested too deeply.');
+    const end = length === undefinedLength ? limit : valueAt + length;
+    if (end > limit) throw new Unreadable(`${tagText(tag)} reaches beyond what holds it.`);
+    this.pieces.push(elementHeader(tag, 'SQ', undefinedLength));
+    let at = valueAt;
+    while (length === undefinedLength || at < end) {
+      const item = this.#itemHeader(at, end, context.encoding);
+      at += 8;
+      if (item.tag === sequenceDelimitationTag) break;
+      if (item.tag !== itemTag) throw new Unreadable(`There is ${tagText(item.tag)} where an item of ${tagText(tag)} starts.`);
+      const delimited = item.length === undefinedLength;
+      if (!delimited && at + item.length > end) throw new Unreadable(`An item of ${tagText(tag)} reaches beyond it.`);
+      this.pieces.push(delimiter(itemTag, undefinedLength));
+      at = this.dataSet(at, delimited ? end : at + item.length, context, delimited);
+      this.pieces.push(delimiter(itemDelimitationTag, 0));
+    }
+    this.pieces.push(delimiter(sequenceDelimitationTag, 0));
+    return at;
+  }
+
+  #itemHeader(at: number, limit: number, { bigEndian }: Encoding): { readonly tag: number; readonly length: number } {
+    if (at + 8 > limit) throw new Unreadable('The data set ends in the middle of a sequence.');
+    return { tag: readTag(this.#bytes, at, bigEndian), length: readLength(this.#bytes, at + 4, bigEndian) };
+  }
+
+  #header(at: number, limit: number, context: Context): Header {
+    const { encoding } = context;
+    const { tag, length } = this.#itemHeader(at, limit, encoding);
+    if (encoding.implicitVR || tag >>> 16 === 0xfffe) return { tag, length, valueAt: at + 8, vr: implicitVR(tag, length, context), inner: encoding };
+    const { vr, long } = readVR(this.#bytes, at + 4);
+    if (vr === undefined) throw new Unreadable(`There is no VR where ${tagText(tag)} has one in its transfer syntax.`);
+    if (!long) return { tag, vr, valueAt: at + 8, inner: encoding, length: encoding.bigEndian ? this.#bytes.readUInt16BE(at + 6) : this.#bytes.readUInt16LE(at + 6) };
+    if (at + 12 > limit) throw new Unreadable(`The data set ends in the middle of ${tagText(tag)}.`);
+    const longLength = readLength(this.#bytes, at + 8, encoding.bigEndian);
+    const hidden = vr === 'UN' && longLength === undefinedLength;
+    return { tag, vr: hidden ? 'SQ' : vr, valueAt: at + 12, length: longLength, inner: hidden ? encodingInsideUN : encoding };
+  }
+}
+
+/** The VR of an element that does not say it (PS3.5 A.1, 6.2.2). */
+function implicitVR(tag: number, length: number, { signedPixels }: Context): string {
+  const vr = dictionaryVR(tag);
+  if (length === undefinedLength && vr !== 'ox') return 'SQ';
+  if (vr === undefined || vr === 'na') return 'UN';
+  if (vr === 'xs') return signedPixels ? 'SS' : 'US';
+  if (vr === 'up') return 'UL';
+  if (vr === 'ox' || vr === 'lt') return 'OW';
+  return !longVRs.has(vr) && length > 0xffff ? 'UN' : vr;
+}
+
+function elementHeader(tag: number, vr: string, length: number): Buffer {
+  const long = longVRs.has(vr);
+  const header = Buffer.alloc(long ? 12 : 8);
+  header.writeUInt16LE(tag >>> 16, 0);
+  header.writeUInt16LE(tag & 0xffff, 2);
+  header.write(vr, 4, 'latin1');
+  if (long) header.writeUInt32LE(length, 8);
+  else header.writeUInt16LE(length, 6);
+  return header;
+}
+
+function delimiter(tag: number, length: number): Buffer {
+  const header = Buffer.alloc(8);
+  header.writeUInt16LE(tag >>> 16, 0);
+  header.writeUInt16LE(tag & 0xffff, 2);
+  header.writeUInt32LE(length, 4);
+  return header;
+}
+
+function swapped(value: Buffer, unit: 2 | 4 | 8): Buffer {
+  const copy = Buffer.from(value.subarray(0, value.length - (value.length % unit)));
+  if (unit === 2) copy.swap16();
+  else if (unit === 4) copy.swap32();
+  else copy.swap64();
+  return Buffer.concat([copy, value.subarray(copy.length)]);
+}
