@@ -53,8 +53,9 @@ export const readInstanceHeader = async (
   let pixelData: PixelDataLocation | undefined;
   let unreadable: string | undefined;
   try {
-    meta = await readFileMeta(source);
-    pixelData = await readDataSet(source, meta, { ...defaultHeaderLimits, ...limits }, attributes);
+    const start = await readFileMeta(source);
+    meta = start.meta;
+    pixelData = await readDataSet(source, start, { ...defaultHeaderLimits, ...limits }, attributes);
   } catch (error) {
     if (!(error instanceof Unreadable || error instanceof PartTenError)) throw error;
     unreadable = error.message;
@@ -67,10 +68,17 @@ export const readInstanceHeader = async (
   };
 };
 
-const readFileMeta = async (source: ByteSource): Promise<FileMeta> => {
+/** The first bytes of the file, which mostly hold the header as well, and what its file meta says. */
+interface FileStart {
+  readonly meta: FileMeta;
+  readonly bytes: Buffer;
+}
+
+const readFileMeta = async (source: ByteSource): Promise<FileStart> => {
   for (let length = windowBytes; ; length *= 4) {
-    const meta = parseFileMeta(await source.read(0, Math.min(length, source.lengthBytes)));
-    if (!('needMore' in meta)) return meta;
+    const bytes = await source.read(0, Math.min(length, source.lengthBytes));
+    const meta = parseFileMeta(bytes);
+    if (!('needMore' in meta)) return { meta, bytes };
     if (length >= source.lengthBytes || length > maxFileMetaBytes) {
       throw new Unreadable('The file ends within its File Meta Information.');
     }
@@ -78,14 +86,17 @@ const readFileMeta = async (source: ByteSource): Promise<FileMeta> => {
 };
 
 const readDataSet = async (
-  file: ByteSource, meta: FileMeta, limits: HeaderLimits, attributes: Map<number, JsonAttribute>,
+  file: ByteSource, { meta, bytes }: FileStart, limits: HeaderLimits, attributes: Map<number, JsonAttribute>,
 ): Promise<PixelDataLocation | undefined> => {
   const encoding = encodingOf(meta.transferSyntaxUID);
   const reader = new ElementReader(encoding, limits);
-  if (!encoding.deflated) return readElements(file, meta.dataSetOffsetBytes, reader, limits, attributes);
+  if (!encoding.deflated) {
+    const window = new Window(file, reader, limits.elementBytes, bytes);
+    return readElements(file, meta.dataSetOffsetBytes, window, attributes);
+  }
   const inflated = new InflatedSource(file, meta.dataSetOffsetBytes, limits.inflatedBytes);
   try {
-    return await readElements(inflated, 0, reader, limits, attributes);
+    return await readElements(inflated, 0, new Window(inflated, reader, limits.elementBytes), attributes);
   } finally {
     inflated.close();
   }
@@ -93,10 +104,9 @@ const readDataSet = async (
 
 /** Reads elements up to Pixel Data or the end. The attributes read stay in the map when it throws. */
 const readElements = async (
-  source: ByteSource, start: number, reader: ElementReader, limits: HeaderLimits, attributes: Map<number, JsonAttribute>,
+  source: ByteSource, start: number, window: Window, attributes: Map<number, JsonAttribute>,
 ): Promise<PixelDataLocation | undefined> => {
   const offsetTables = new Map<number, ValueLocation>();
-  const window = new Window(source, reader, limits.elementBytes);
   let at = start;
   for (;;) {
     if (await window.endsAt(at, attributes)) return undefined;
@@ -124,10 +134,12 @@ class Window {
   readonly #maxBytes: number;
   #end = 0;
 
-  constructor(source: ByteSource, reader: ElementReader, maxBytes: number) {
+  /** @param start the first bytes of the source, when they have been read already */
+  constructor(source: ByteSource, reader: ElementReader, maxBytes: number, start: Buffer = Buffer.alloc(0)) {
     this.#source = source;
     this.#reader = reader;
     this.#maxBytes = maxBytes;
+    this.#show(start, 0);
   }
 
   /** @throws Unreadable when the last element was longer than what there is, which only a deflated set tells late */
@@ -155,7 +167,13 @@ class Window {
 
   async #move(at: number, lengthBytes: number): Promise<void> {
     const bytes = await this.#source.read(at, Math.min(lengthBytes, this.#source.lengthBytes - at));
-    if (bytes.length < lengthBytes && at + bytes.length < this.#source.lengthBytes) throw new Error('The source gave fewer bytes than it has.');
+    if (bytes.length < lengthBytes && at + bytes.length < this.#source.lengthBytes) {
+      throw new Error('The source gave fewer bytes than it has.');
+    }
+    this.#show(bytes, at);
+  }
+
+  #show(bytes: Buffer, at: number): void {
     this.#reader.setWindow(bytes, at);
     this.#reader.totalBytes = this.#source.lengthBytes;
     this.#end = at + bytes.length;

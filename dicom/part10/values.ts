@@ -92,7 +92,7 @@ const textValues = (vr: string, bytes: Buffer, decode: TextDecode): JsonValue[] 
 
 const jsonValue = (vr: string, text: string): JsonValue => {
   if (vr === 'PN') return personName(text);
-  const value = text.trimStart();
+  const value = text.replace(/^ +/, '');
   if (value === '') return null;
   return vr === 'DS' || vr === 'IS' ? decimal(value) : value;
 };
