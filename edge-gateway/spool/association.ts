@@ -57,6 +57,11 @@ export class SpooledAssociation implements PackLender {
     return this.#liveBytes;
   }
 
+  /** A pack could not be closed: what the folder holds is for recovery to tell. */
+  get isBroken(): boolean {
+    return this.#broken;
+  }
+
   get openPackCount(): number {
     return this.#slots.size;
   }
@@ -181,10 +186,10 @@ export class SpooledAssociation implements PackLender {
     try {
       if (pack.instances.length === 0) return await unlink(pack.path);
       const closed = this.#spooled(pack, await pack.seal());
+      await this.#journal!.record({ type: 'closed', at: this.#deps.clock.timestamp(), file: pack.file, pack: closed });
       if (this.#packIds.has(closed.packId)) await unlink(pack.path);
       else {
         this.#packIds.add(closed.packId);
-        await this.#journal!.record({ type: 'closed', at: this.#deps.clock.timestamp(), file: pack.file, pack: closed });
         await rename(pack.path, join(folder, packName(closed.packId)));
         await syncFolder(folder);
         onPackClosed(closed);
