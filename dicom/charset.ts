@@ -58,7 +58,11 @@ const designations: ReadonlyMap<string, CodeElement> = new Map([
 ]);
 
 /** The G0 and G1 that a defined term starts with. */
-const initialSets: ReadonlyMap<string, { readonly g0: CodeElement; readonly g1?: CodeElement }> = new Map<string, { g0: CodeElement; g1?: CodeElement }>([
+interface InitialSets {
+  readonly g0: CodeElement;
+  readonly g1?: CodeElement;
+}
+const initialSets: ReadonlyMap<string, InitialSets> = new Map<string, InitialSets>([
   ['6', { g0: ascii }],
   ['13', { g0: romaji, g1: katakana }],
   ['87', { g0: ascii }],

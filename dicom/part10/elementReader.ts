@@ -55,6 +55,11 @@ interface Header {
   readonly encoding: Encoding;
 }
 
+interface ReadValue {
+  readonly attribute: JsonAttribute;
+  readonly end: number;
+}
+
 /** Pixel Data, Float Pixel Data, Double Float Pixel Data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25). */
 export const isPixelData = (tag: number): boolean => tag === 0x7fe00010 || tag === 0x7fe00008 || tag === 0x7fe00009;
 
@@ -123,7 +128,7 @@ export class ElementReader {
     };
   }
 
-  #value(header: Header, limit: number, context: Context): { readonly attribute: JsonAttribute; readonly end: number } {
+  #value(header: Header, limit: number, context: Context): ReadValue {
     const { tag, vr, valueAt, length, encoding } = header;
     const end = length === undefinedLength ? limit : valueAt + length;
     if (end > limit) throw cutOff(tag, limit < this.totalBytes);
@@ -137,7 +142,7 @@ export class ElementReader {
     return { attribute, end };
   }
 
-  #sequence({ tag, vr, valueAt, length }: Header, limit: number, context: Context): { readonly attribute: JsonAttribute; readonly end: number } {
+  #sequence({ tag, vr, valueAt, length }: Header, limit: number, context: Context): ReadValue {
     if (context.depth > this.#limits.depth) throw new Unreadable('Sequences are nested too deeply.');
     const items: JsonValue[] = [];
     let at = valueAt;
@@ -180,7 +185,7 @@ export class ElementReader {
   }
 
   /** Encapsulated pixels within an item (Icon Image Sequence): fragments up to the delimiter (PS3.5 A.4). */
-  #fragments({ tag, vr, valueAt }: Header, limit: number, context: Context): { readonly attribute: JsonAttribute; readonly end: number } {
+  #fragments({ tag, vr, valueAt }: Header, limit: number, context: Context): ReadValue {
     let at = valueAt;
     for (;;) {
       const item = this.#itemHeader(tag, at, limit, context);
@@ -213,11 +218,14 @@ export class ElementReader {
 export const bulkDataURI = (offsetBytes: number, lengthBytes: number): string => `#${offsetBytes},${lengthBytes}`;
 
 const cutOff = (tag: number, withinItem: boolean): Unreadable =>
-  new Unreadable(withinItem ? `${tagText(tag)} reaches beyond the item that holds it.` : `The data set ends in the middle of ${tagText(tag)}.`);
+  new Unreadable(
+    withinItem ? `${tagText(tag)} reaches beyond the item that holds it.` : `The data set ends in the middle of ${tagText(tag)}.`,
+  );
 
 const contextAfter = (context: Context, tag: number, attribute: JsonAttribute): Context => {
   if (tag === 0x00080005) {
-    return { ...context, decode: textDecoderFor((attribute.Value ?? []).map((term) => (typeof term === 'string' ? term : ''))) };
+    const terms = (attribute.Value ?? []).map((term) => (typeof term === 'string' ? term : ''));
+    return { ...context, decode: textDecoderFor(terms) };
   }
   return tag === 0x00280103 ? { ...context, signedPixels: attribute.Value?.[0] === 1 } : context;
 };
