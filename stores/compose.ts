@@ -1,0 +1,56 @@
+import { createArchiveStore } from './archiveStore.ts';
+import { createAuditLog, type RebuildableAuditLog } from './auditLog.ts';
+import { createDeliveryStore } from './deliveryStore.ts';
+import { createDicomWebSender, type DicomWebSenderValues } from './destination.ts';
+import { createOpenSearch, type OpenSearchValues, type Refresh } from './openSearch.ts';
+import type { ArchiveStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
+import { createS3, type S3Values } from './s3.ts';
+import { createStudyIndex } from './studyIndex.ts';
+import { createTenantStore } from './tenantStore.ts';
+import type { DicomWebDestination } from '../domain/tenant.ts';
+
+export interface StoreValues {
+  readonly s3: S3Values;
+  readonly openSearch: OpenSearchValues;
+  /** For pack indexes kept in memory. Default 32 MiB. */
+  readonly archiveCacheBytes?: number;
+  /** For tenants' configurations kept in memory, in milliseconds. Default 2000. */
+  readonly tenantCacheMs?: number;
+  readonly refresh?: Refresh;
+  readonly dicomWebSender?: DicomWebSenderValues;
+}
+
+export interface Stores {
+  readonly archive: ArchiveStore;
+  readonly index: StudyIndex;
+  readonly audit: RebuildableAuditLog;
+  readonly tenants: TenantStore;
+  readonly deliveries: DeliveryStore;
+  readonly dicomWebSender: Sender<DicomWebDestination>;
+  /** Whether S3 and OpenSearch answer: for /readyz. @throws when one does not */
+  check(): Promise<void>;
+  /** Gives the connections back. What is under way fails. */
+  close(): Promise<void>;
+}
+
+/** All stores of a process, over one client for S3 and one for OpenSearch. */
+export function createStores(values: StoreValues): Stores {
+  const bucket = createS3(values.s3);
+  const client = createOpenSearch(values.openSearch);
+  const { archiveCacheBytes, tenantCacheMs, refresh } = values;
+  const written = refresh === undefined ? {} : { refresh };
+  const tenants = createTenantStore({ ...bucket, ...(tenantCacheMs === undefined ? {} : { cacheMs: tenantCacheMs }) });
+  return {
+    archive: createArchiveStore({ ...bucket, ...(archiveCacheBytes === undefined ? {} : { cacheBytes: archiveCacheBytes }) }),
+    index: createStudyIndex({ client, ...written }),
+    audit: createAuditLog({ ...bucket, client, ...written }),
+    tenants,
+    deliveries: createDeliveryStore(bucket),
+    dicomWebSender: createDicomWebSender(values.dicomWebSender),
+    check: async () => { await Promise.all([tenants.get('readiness'), client.ping()]); },
+    close: async () => {
+      bucket.s3.destroy();
+      await client.close();
+    },
+  };
+}
