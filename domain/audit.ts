@@ -31,3 +31,13 @@ export interface AuditEvent {
   /** A sentence for a reader: a quarantine's reason, a person's why. */
   readonly detail?: string;
 }
+
+const parkActions = { parked: 'flow.parked', retry: 'flow.retried', skip: 'flow.skipped', reject: 'flow.rejected' } as const;
+
+/** The event of a flow that waits for a person, or of what the person decided. */
+export function auditOfPark(flow: Omit<AuditEvent, 'eventId' | 'action' | 'actor' | 'at'> & { readonly at: Date },
+  event: { readonly kind: keyof typeof parkActions; readonly by: string; readonly why: string }): AuditEvent {
+  const at = flow.at.toISOString();
+  return { ...flow, at, actor: event.by, action: parkActions[event.kind], detail: event.why,
+    eventId: `${flow.flowId}-${event.kind}-${at}` };
+}

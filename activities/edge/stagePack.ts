@@ -1,8 +1,9 @@
-import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { cancellationSignal } from '@temporalio/activity';
 import type { InstanceHeader, PackedInstance } from '../../domain/instance.ts';
 import type { SpooledPack, StagedPack } from '../../domain/pack.ts';
 import type { ArchiveStore, PackFile, PackSpool, UploadProgress } from '../../stores/ports.ts';
 import { packName, permanent } from '../failure.ts';
+import { withHeartbeat } from '../heartbeat.ts';
 
 export interface StagePackDeps {
   readonly spool: PackSpool;
@@ -23,23 +24,15 @@ export const createStagePack = (deps: StagePackDeps) =>
     const file = await deps.spool.open(pack);
     if (!file) return stagedBefore(deps.archive, pack, signal);
     try {
-      const resume = activityInfo().heartbeatDetails as UploadProgress | undefined;
-      await deps.archive.putPack(pack, file, { resume, onProgress: heartbeat, signal });
-      await deps.archive.putHeaders(pack, await collectHeaders(deps, file), signal);
+      await withHeartbeat<UploadProgress, void>(async (resume, onProgress) => {
+        await deps.archive.putPack(pack, file, { resume, onProgress, signal });
+        await deps.archive.putHeaders(pack, await Array.fromAsync(deps.readHeaders(file, file.instances)), signal);
+      });
       return asStaged(pack);
     } finally {
       await file.close();
     }
   };
-
-async function collectHeaders(deps: StagePackDeps, file: PackFile & { readonly instances: readonly PackedInstance[] }): Promise<readonly InstanceHeader[]> {
-  const headers: InstanceHeader[] = [];
-  for await (const header of deps.readHeaders(file, file.instances)) {
-    headers.push(header);
-    heartbeat(activityInfo().heartbeatDetails);
-  }
-  return headers;
-}
 
 /** The disk forgot the pack after an earlier attempt staged it: the archive answers for it. */
 async function stagedBefore(archive: ArchiveStore, pack: SpooledPack, signal: AbortSignal): Promise<StagedPack> {

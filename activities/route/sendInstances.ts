@@ -1,10 +1,11 @@
-import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { retryDelayMs } from '../../domain/delivery.ts';
 import { resolveStudy, type CurrentInstance } from '../../domain/documents.ts';
 import type { Destination } from '../../domain/tenant.ts';
 import type { ArchiveStore, DeliveryStore, InstanceToSend, Sender, TenantStore } from '../../stores/ports.ts';
 import { permanent } from '../failure.ts';
+import { withHeartbeat } from '../heartbeat.ts';
 import { openLedger, type OpenLedger } from './ledger.ts';
 
 export interface SendInstancesDeps {
@@ -47,7 +48,7 @@ export const createSendInstances = (deps: SendInstancesDeps) =>
     const waiting = new Set(ledger.toSend.map(({ sopInstanceUID }) => sopInstanceUID));
     let problem: unknown;
     try {
-      await sendAll(deps, input, destination, ledger, waiting);
+      await withHeartbeat(() => sendAll(deps, input, destination, ledger, waiting));
     } catch (error) {
       problem = error;
     }
@@ -65,7 +66,6 @@ async function sendAll(deps: SendInstancesDeps, input: SendInstancesInput, desti
   for await (const result of sender.send(destination, instances, cancellationSignal())) {
     if (result.outcome !== 'later') waiting.delete(result.sopInstanceUID);
     await ledger.note(result);
-    heartbeat({ waiting: waiting.size });
   }
 }
 

@@ -1,0 +1,4 @@
+/** What a worker of role `core` registers. */
+export { ingestAssociation } from './ingestAssociation.ts';
+export { routeStudy } from './routeStudy.ts';
+export { studyLifecycle } from './studyLifecycle.ts';

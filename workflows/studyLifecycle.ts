@@ -1,0 +1,112 @@
+import { SearchAttributeType, TypedSearchAttributes, WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, defineSearchAttributeKey } from '@temporalio/common';
+import { ParentClosePolicy, allHandlersFinished, condition, continueAsNew, defineUpdate, proxyActivities, setHandler, startChild, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import type { IndexActivities, RouteActivities } from '../activities/index.ts';
+import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
+import type { PlannedRoute } from '../domain/routing.ts';
+import { addPackUpdate, searchAttributes, taskQueues, type AddPackResult, type RegisteredPack, type StudyLifecycleInput } from './contracts.ts';
+import { keys, openFlowBoard } from './flowState.ts';
+import { routeWorkflowId } from './ids.ts';
+import { openParkingLot } from './park.ts';
+import type { routeStudy } from './routeStudy.ts';
+
+const maxHistoryEvents = 3000;
+/** Pack IDs remembered against a registration that comes twice; older ones only cost one index write more. */
+const maxSeen = 1000;
+/** Packs that one index write takes. */
+const maxBatch = 200;
+
+const retryForEver = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' } as const;
+const { indexStudy, recordAudit } = proxyActivities<IndexActivities>({
+  taskQueue: taskQueues.index, startToCloseTimeout: '2 minutes', retry: retryForEver,
+});
+const { findRoutes } = proxyActivities<RouteActivities>({ taskQueue: taskQueues.route, startToCloseTimeout: '1 minute', retry: retryForEver });
+
+/**
+ * One study: the only writer of its documents. Indexes the packs it is given, several in one write, and starts the routes of a study
+ * that has been quiet. Closes after a longer quiet time; the next pack opens it again.
+ */
+export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> {
+  const { tenantId, studyInstanceUID } = input;
+  const waiting: RegisteredPack[] = [...(input.carried?.waiting ?? [])];
+  const seen = new Set(input.carried?.seenPackIds ?? []);
+  let instanceCount = input.carried?.revision ?? 0;
+  let routedRevision = input.carried?.routedRevision ?? 0;
+  let summary: Readonly<Record<string, number>> = {};
+  const board = openFlowBoard(() => ({ ...summary, waitingPacks: waiting.length }));
+  const parking = openParkingLot(board, (event) => recordAudit([auditOfPark({ ...flow(input), studyInstanceUID }, event)]));
+  setHandler(defineUpdate<AddPackResult, [RegisteredPack]>(addPackUpdate), (pack) => {
+    const duplicate = seen.has(pack.packId);
+    if (!duplicate) {
+      seen.add(pack.packId);
+      waiting.push(pack);
+    }
+    return { duplicate };
+  }, { description: 'A committed pack of this study, to index. Sent by registerPack.' });
+
+  const index = async () => {
+    const batch = waiting.splice(0, maxBatch);
+    board.show('RUNNING', `Indexes ${batch.length} packs.`);
+    const packIds = batch.map(({ packId }) => packId);
+    const result = await parking.run('Indexing', () => indexStudy({ tenantId, studyInstanceUID, packIds }));
+    if (!result.done) return;
+    if (result.value.instanceCount !== instanceCount) upsertSearchAttributes([{ key: keys.instanceCount, value: result.value.instanceCount }]);
+    ({ instanceCount } = result.value);
+    summary = { ...result.value };
+    board.show('RUNNING', `${instanceCount} instances in ${result.value.seriesCount} series are indexed; waits whether more arrive.`);
+  };
+
+  for (;;) {
+    await condition(() => waiting.length > 0, routedRevision === instanceCount ? input.closeAfterMs : input.quietMs);
+    if (waiting.length > 0) await index();
+    else if (routedRevision !== instanceCount) {
+      const routes = await findRoutes({ tenantId, studyInstanceUID });
+      for (const route of routes) await startRoute(input, route, instanceCount);
+      await recordAudit(stableEvents(input, routes, summary, instanceCount));
+      routedRevision = instanceCount;
+      board.show('RUNNING', `Stable with ${instanceCount} instances; ${routes.length} routes started.`);
+    } else {
+      await parking.settled();
+      // No await between this check and the return: a pack accepted in between would be lost.
+      if (waiting.length === 0 && allHandlersFinished()) {
+        board.show('DONE', `${instanceCount} instances are indexed; the next pack opens this study again.`);
+        return;
+      }
+    }
+    if (workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
+      await condition(allHandlersFinished);
+      await continueAsNew<typeof studyLifecycle>({ ...input, carried: { waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount } });
+    }
+  }
+}
+
+/** Starts one delivery. The ID names study, rule and revision: what was started before is not started again. */
+async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, route: PlannedRoute, revision: number): Promise<void> {
+  const keyword = (name: string, value: string) => ({ key: defineSearchAttributeKey(name, SearchAttributeType.KEYWORD), value });
+  try {
+    await startChild<typeof routeStudy>('routeStudy', {
+      workflowId: routeWorkflowId(tenantId, studyInstanceUID, route.ruleId, revision),
+      args: [{ tenantId, studyInstanceUID, ...route }],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+      priority: { priorityKey: route.priority, fairnessKey: tenantId },
+      typedSearchAttributes: new TypedSearchAttributes([
+        keyword(searchAttributes.tenantId, tenantId), keyword(searchAttributes.studyInstanceUID, studyInstanceUID),
+        keyword(searchAttributes.flowState, 'RUNNING'), keyword(searchAttributes.ruleId, route.ruleId),
+      ]),
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+const flow = ({ tenantId }: StudyLifecycleInput) => ({ tenantId, flowId: workflowInfo().workflowId, at: new Date() });
+
+function stableEvents(input: StudyLifecycleInput, routes: readonly PlannedRoute[], counts: Readonly<Record<string, number>>, revision: number): readonly AuditEvent[] {
+  const { at, ...where } = { ...flow(input), studyInstanceUID: input.studyInstanceUID };
+  const base = { ...where, at: at.toISOString(), actor: 'flow' };
+  return [
+    { ...base, eventId: `${input.studyInstanceUID}-stable-${revision}`, action: 'study.stable', counts },
+    ...routes.map(({ ruleId, destinationId }): AuditEvent => ({
+      ...base, eventId: `${input.studyInstanceUID}-route-${ruleId}-${revision}`, action: 'route.started', destinationId, detail: `By rule ${ruleId}` })),
+  ];
+}
