@@ -2,7 +2,7 @@ import { encodeFileMeta } from '../../dicom/part10/fileMeta.ts';
 import { IdentityScanner } from '../../dicom/part10/identity.ts';
 import { status } from '../../dicom/status.ts';
 import { isUidShaped } from '../../dicom/uid.ts';
-import type { Log } from '../log.ts';
+import type { Logger } from '../logger.ts';
 import { EntryTooLong } from '../spool/batchWriter.ts';
 import type { IncomingInstance } from '../spool/incoming.ts';
 import type { InstanceIdentity, SeriesIdentity } from '../spool/openPack.ts';
@@ -14,7 +14,7 @@ import { DataSetInterrupted, type AssociationInfo, type AssociationSession, type
 export interface StorageDeps {
   readonly spool: { open(info: AssociationInfo): SpoolSession };
   readonly watermark: Pick<Watermark, 'noRoom' | 'mustStop' | 'wrote'>;
-  readonly log: Log;
+  readonly log: Logger;
   /** Every answered request: for counting. */
   readonly onAnswer?: (status: number, lengthBytes: number) => void;
 }

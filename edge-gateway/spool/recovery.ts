@@ -162,7 +162,7 @@ async function toRecord(folder: Folder, how: AssociationEnd): Promise<Associatio
   await recordOnce(folder, { type: 'ended', at, end: { how, packCount: packs.size, instanceCount, at } });
   const reopened = linesOf(folder, 'reopened').at(-1);
   return { associationId: folder.associationId, tenantId, origin, packs,
-    end: linesOf(folder, 'ended')[0]!.end, endTold: linesOf(folder, 'endTold').length > 0,
+    end: linesOf(folder, 'ended')[0]!.end, endTold: folder.lines.findLastIndex((line) => line.type === 'endTold') > folder.lines.findLastIndex((line) => line.type === 'reopened'),
     releasedBefore: reopened && { packCount: reopened.releasedPackCount, instanceCount: reopened.releasedInstanceCount } };
 }
 

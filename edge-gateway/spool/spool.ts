@@ -2,7 +2,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
 import type { AssociationEnd, AssociationInfo } from '../services/service.ts';
-import type { Log } from '../log.ts';
+import type { Logger } from '../logger.ts';
 import { SpooledAssociation } from './association.ts';
 import type { Clock } from './clock.ts';
 import type { IncomingInstance } from './incoming.ts';
@@ -17,7 +17,7 @@ export interface SpoolDeps {
   readonly tenantId: string;
   readonly gatewayId: string;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: Logger;
   /** There is something to tell the cloud: a pack closed, or the association ended. */
   readonly onWork: (record: AssociationRecord) => void;
 }
@@ -113,10 +113,11 @@ export class Spool {
     }
   }
 
-  /** The workflow knows of the end. Safe to repeat; forgotten in a power cut, it is told once more. */
+  /** The workflow knows of the end. Safe to repeat; where it cannot be written down, it is told once more after a restart. */
   async markEndTold(record: AssociationRecord): Promise<void> {
     record.endTold = true;
-    await this.#note(record, { type: 'endTold', at: this.#deps.clock.timestamp() });
+    await this.#note(record, { type: 'endTold', at: this.#deps.clock.timestamp() }).catch((error: unknown) =>
+      this.#deps.log.warn({ associationId: record.associationId, err: error }, 'That the end was told could not be written down'));
     await this.refresh(record);
   }
 

@@ -1,0 +1,95 @@
+import { isGatewayId, isTenantId } from '../domain/tenant.ts';
+
+/** What the gateway process is told by its environment. */
+export interface GatewayConfig {
+  readonly tenantId: string;
+  readonly gatewayId: string;
+  readonly logLevel: string;
+  readonly temporal: { readonly address: string; readonly namespace: string };
+  readonly dicom: {
+    readonly host: string;
+    readonly port: number;
+    readonly aeTitle: string;
+    /** Empty: any may call. */
+    readonly callingAETitles: readonly string[];
+    readonly acceptPrivateStorage: boolean;
+    readonly maxAssociations: number;
+  };
+  readonly http: { readonly host: string; readonly port: number };
+  readonly spool: {
+    readonly dir: string;
+    readonly minFreeBytes: number | undefined;
+    readonly maxSpoolBytes: number | undefined;
+  };
+  /** How long associations may go on after SIGTERM. */
+  readonly drainMs: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the gateway's environment (infra/env.example).
+ *
+ * @throws an Error that names every variable that is missing or wrong
+ */
+export function readConfig(env: Environment): GatewayConfig {
+  const read = reader(env);
+  const config: GatewayConfig = {
+    tenantId: read.text('PACS_TENANT_ID', undefined, isTenantId, 'a tenant name'),
+    gatewayId: read.text('PACS_GATEWAY_ID', undefined, isGatewayId, 'a gateway name'),
+    logLevel: read.text('PACS_LOG_LEVEL', 'info', (text) => logLevels.includes(text), `one of ${logLevels.join(', ')}`),
+    temporal: { address: read.text('TEMPORAL_ADDRESS'), namespace: read.text('PACS_TEMPORAL_NAMESPACE', 'pacs') },
+    dicom: {
+      host: read.text('PACS_DICOM_HOST', '127.0.0.1'),
+      port: read.whole('PACS_DICOM_PORT', 11112, 65_535)!,
+      aeTitle: read.text('PACS_AE_TITLE', 'PACS', isAETitle, 'an AE title of up to 16 characters'),
+      callingAETitles: read.list('PACS_CALLING_AE_TITLES', isAETitle, 'AE titles of up to 16 characters each'),
+      acceptPrivateStorage: read.yesOrNo('PACS_ACCEPT_PRIVATE_STORAGE', true),
+      maxAssociations: read.whole('PACS_MAX_ASSOCIATIONS', 64, 10_000)!,
+    },
+    http: { host: read.text('PACS_GATEWAY_HTTP_HOST', '127.0.0.1'), port: read.whole('PACS_GATEWAY_HTTP_PORT', 8081, 65_535)! },
+    spool: {
+      dir: read.text('PACS_SPOOL_DIR'),
+      minFreeBytes: read.whole('PACS_SPOOL_MIN_FREE_BYTES', undefined),
+      maxSpoolBytes: read.whole('PACS_SPOOL_MAX_BYTES', undefined),
+    },
+    drainMs: read.whole('PACS_DRAIN_SECONDS', 20, 3600)! * 1000,
+  };
+  if (read.problems.length > 0) throw new Error(`The gateway cannot start: ${read.problems.join('; ')}. See infra/env.example.`);
+  return config;
+}
+
+const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'];
+const isAETitle = (text: string): boolean => /^[\x20-\x5b\x5d-\x7e]{1,16}$/.test(text);
+
+/** Reads variables one by one and collects what is wrong with them. An empty variable is one that is not set. */
+function reader(env: Environment) {
+  const problems: string[] = [];
+  const value = (name: string): string | undefined => env[name]?.trim() || undefined;
+  return {
+    problems,
+    text: (name: string, byDefault?: string, isGood: (text: string) => boolean = () => true, what = 'a text'): string => {
+      const text = value(name) ?? byDefault;
+      if (text === undefined) problems.push(`${name} is not set`);
+      else if (!isGood(text)) problems.push(`${name} is not ${what}`);
+      return text ?? '';
+    },
+    list: (name: string, isGood: (text: string) => boolean, what: string): readonly string[] => {
+      const items = (value(name) ?? '').split(',').map((item) => item.trim()).filter((item) => item !== '');
+      if (!items.every(isGood)) problems.push(`${name} is not a list of ${what}`);
+      return items;
+    },
+    whole: (name: string, byDefault: number | undefined, max = Number.MAX_SAFE_INTEGER): number | undefined => {
+      const text = value(name);
+      if (text === undefined) return byDefault;
+      const number = Number(text);
+      if (!/^\d+$/.test(text) || number > max) problems.push(`${name} is not a whole number from 0 to ${max}`);
+      return number;
+    },
+    yesOrNo: (name: string, byDefault: boolean): boolean => {
+      const text = value(name);
+      if (text !== undefined && text !== 'true' && text !== 'false') problems.push(`${name} is neither true nor false`);
+      return text === undefined ? byDefault : text === 'true';
+    },
+  };
+}
