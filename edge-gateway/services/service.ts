@@ -29,7 +29,14 @@ export interface CommandSet {
   readonly commandDataSetType: number;
   readonly status?: number;
   readonly errorComment?: string;
+  readonly errorID?: number;
+  /** Tags as numbers, group in the upper half. */
   readonly offendingElement?: readonly number[];
+  readonly attributeIdentifierList?: readonly number[];
+  readonly numberOfRemainingSuboperations?: number;
+  readonly numberOfCompletedSuboperations?: number;
+  readonly numberOfFailedSuboperations?: number;
+  readonly numberOfWarningSuboperations?: number;
 }
 
 /**
