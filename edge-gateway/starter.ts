@@ -33,6 +33,8 @@ export interface StarterState {
 
 /** Calls to the cloud at once. */
 export const lanes = 8;
+/** How long `stop` waits for calls under way. */
+const lastCallsMs = 2_000;
 const firstDelayMs = 500;
 const maxDelayMs = 30_000;
 const maxOwnDelayMs = 300_000;
@@ -107,11 +109,14 @@ export class Starter {
     return { behind, lastToldAt: this.#lastToldAt, problem: this.#problem };
   }
 
-  /** Makes no more calls; resolves when those under way are over. */
+  /** Makes no more calls. Those under way get a moment; what becomes of them later, the next process finds out. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelResume?.();
-    if (this.#running > 0) await new Promise<void>((resolve) => { this.#idle = resolve; });
+    if (this.#running > 0) await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+      this.#deps.clock.after(lastCallsMs, resolve);
+    });
     await this.#deps.client.close();
   }
 

@@ -1,0 +1,94 @@
+import type { OpenSession } from './services/service.ts';
+import type { GatewayConfig } from './config.ts';
+import { isAboutTheMessage, type FlowClient } from './flowClient.ts';
+import { createGatewayHttp } from './http.ts';
+import type { Logger } from './logger.ts';
+import { createMetrics } from './metrics.ts';
+import { createDicomServer } from './server.ts';
+import { openStorageSession } from './services/storage.ts';
+import { systemClock, type Clock } from './spool/clock.ts';
+import { Spool } from './spool/spool.ts';
+import { Watermark, readSpace } from './spool/watermark.ts';
+import { Starter } from './starter.ts';
+
+export interface GatewayDeps {
+  readonly client: FlowClient;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export interface Gateway {
+  /** Recovers the spool, then takes associations. @throws when a port is taken or the spool folder cannot be used */
+  start(): Promise<{ readonly dicomPort: number; readonly httpPort: number }>;
+  /** Takes no more associations, lets those that run end, closes their packs and stops. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const housekeepingMs = 1_000;
+/** Every so many rounds of housekeeping, what was told long ago is looked at again. */
+const reviewEvery = 60;
+
+/** One gateway: DICOM listener, spool, starter and its HTTP port, wired. */
+export function createGateway(config: GatewayConfig, { client, log, clock = systemClock }: GatewayDeps): Gateway {
+  const { tenantId, gatewayId } = config;
+  const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record) => starter.notice(record) });
+  const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random });
+  const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
+  const openSession: OpenSession = openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) });
+  const server = createDicomServer({
+    host: config.dicom.host, port: config.dicom.port, aeTitles: [config.dicom.aeTitle],
+    policy: { callingAETitles: config.dicom.callingAETitles, acceptPrivateStorage: config.dicom.acceptPrivateStorage },
+    limits: { maxAssociations: config.dicom.maxAssociations }, openSession, logger: log,
+  });
+  const metrics = createMetrics({ spool: () => spool.totals(), server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes });
+  let state: 'starting' | 'listening' | 'stopped' = 'starting';
+  const http = createGatewayHttp({ ...config.http, isListening: () => state === 'listening', registry: metrics.registry, status: () => ({
+    tenantId, gatewayId, state, instances: metrics.instances(), associations: server.stats(), spool: spool.totals(),
+    freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
+  const housekeeping = repeat(housekeepingMs, log, async (round) => {
+    await watermark.poll();
+    await spool.sweep();
+    if (round % reviewEvery === 0) starter.review(spool.records());
+  });
+
+  return {
+    start: async () => {
+      const { port: httpPort } = await http.listen();
+      await spool.recover();
+      await watermark.poll();
+      housekeeping.start();
+      const { port: dicomPort } = await server.listen();
+      state = 'listening';
+      return { dicomPort, httpPort };
+    },
+    stop: async () => {
+      if (state === 'stopped') return;
+      state = 'stopped';
+      await server.close({ drainMs: config.drainMs });
+      await housekeeping.stop();
+      await starter.stop();
+      await http.close();
+    },
+  };
+}
+
+/** Does the same thing over and over, never twice at once; a failure is logged and the next round comes. */
+function repeat(everyMs: number, log: Logger, work: (round: number) => Promise<void>) {
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> = Promise.resolve();
+  let stopped = false;
+  const go = (round: number): void => {
+    timer = setTimeout(() => {
+      running = work(round).catch((error: unknown) => log.error({ err: error }, 'Housekeeping of the spool failed; it is tried again'))
+        .finally(() => { if (!stopped) go(round + 1); });
+    }, everyMs);
+  };
+  return {
+    start: () => go(1),
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
