@@ -1,0 +1,73 @@
+import type { Client } from '@temporalio/client';
+import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../activities/index.ts';
+import { createReleasePack } from '../activities/edge/releasePack.ts';
+import { createStagePack } from '../activities/edge/stagePack.ts';
+import { createIndexStudy } from '../activities/index/indexStudy.ts';
+import { createArchivePack } from '../activities/ingest/archivePack.ts';
+import { createRegisterPack } from '../activities/ingest/registerPack.ts';
+import { createValidatePack } from '../activities/ingest/validatePack.ts';
+import { createRecordAudit } from '../activities/recordAudit.ts';
+import { createFindRoutes } from '../activities/route/findRoutes.ts';
+import { createSendInstances } from '../activities/route/sendInstances.ts';
+import { spoolReader } from '../edge-gateway/spool/reader.ts';
+import type { Stores } from '../stores/compose.ts';
+import { readPackHeaders } from '../stores/packHeaders.ts';
+import { taskQueues } from '../workflows/contracts.ts';
+import { edgeTaskQueue } from '../workflows/ids.ts';
+import type { WorkerConfig, WorkerRole } from './config.ts';
+import { createDicomSender } from './dicomSender.ts';
+
+/** What one Temporal worker polls and runs. */
+export interface WorkerPlan {
+  readonly taskQueue: string;
+  readonly activities?: object;
+  readonly workflows: boolean;
+  /** Activities at once: the edge is bound by its uplink, the others by S3 and OpenSearch. */
+  readonly maxActivities: number;
+}
+
+type Deps = { readonly config: WorkerConfig; readonly stores: Stores; readonly client: () => Client };
+type Edge = NonNullable<WorkerConfig['edge']>;
+
+const now = (): Date => new Date();
+
+/** One plan for each role of this process. */
+export const planWorkers = (deps: Deps): readonly WorkerPlan[] => deps.config.roles.map((role) => plans[role](deps));
+
+const plans: Readonly<Record<WorkerRole, (deps: Deps) => WorkerPlan>> = {
+  core: () => ({ taskQueue: taskQueues.core, workflows: true, maxActivities: 1 }),
+  ingest: (deps) => ({ taskQueue: taskQueues.ingest, activities: ingestActivities(deps), workflows: false, maxActivities: 16 }),
+  index: (deps) => ({ taskQueue: taskQueues.index, activities: indexActivities(deps), workflows: false, maxActivities: 8 }),
+  route: (deps) => ({ taskQueue: taskQueues.route, activities: routeActivities(deps), workflows: false, maxActivities: 16 }),
+  edge: (deps) => {
+    const edge = deps.config.edge!;
+    return { taskQueue: edgeTaskQueue(edge.tenantId, edge.gatewayId), activities: edgeActivities(deps, edge), workflows: false, maxActivities: 8 };
+  },
+};
+
+const ingestActivities = ({ config, stores, client }: Deps): IngestActivities => ({
+  validatePack: createValidatePack(stores),
+  archivePack: createArchivePack({ ...stores, now }),
+  registerPack: createRegisterPack({ client, ...config.study }),
+  recordAudit: createRecordAudit(stores),
+});
+
+const indexActivities = ({ stores }: Deps): IndexActivities => ({
+  indexStudy: createIndexStudy(stores),
+  recordAudit: createRecordAudit(stores),
+});
+
+const routeActivities = ({ config, stores }: Deps): RouteActivities => ({
+  findRoutes: createFindRoutes(stores),
+  sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, firstRetryMs: config.firstRetryMs, now }),
+  recordAudit: createRecordAudit(stores),
+});
+
+const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities => {
+  const spool = spoolReader(edge.spoolDir);
+  return {
+    stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
+    releasePack: createReleasePack({ spool }),
+    sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
+  };
+};

@@ -1,0 +1,87 @@
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection, Runtime, Worker, bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+import { pino } from 'pino';
+import { createStores } from '../stores/compose.ts';
+import { planWorkers, type WorkerPlan } from './compose.ts';
+import { readConfig, type WorkerConfig } from './config.ts';
+
+const config = readConfig(process.env);
+const logger = pino({ name: 'worker', level: config.logLevel });
+const shutdownGraceTime = '10 seconds';
+
+Runtime.install({ logger: temporalLogger(), shutdownSignals: ['SIGTERM', 'SIGINT'] });
+await main();
+
+/** Runs the workers of this process's roles until a signal; each finishes what it has begun within the grace time. */
+async function main(): Promise<void> {
+  const stores = createStores({ s3: s3Values(config), openSearch: { url: config.openSearchUrl } });
+  const client = new Client({ connection: Connection.lazy({ address: config.temporal.address }), namespace: config.temporal.namespace });
+  const connection = await connect();
+  const plans = planWorkers({ config, stores, client: () => client });
+  const bundle = plans.some(({ workflows }) => workflows) ? await bundleWorkflows() : undefined;
+  const workers = await Promise.all(plans.map((plan) => createWorker(plan, connection, bundle)));
+  const http = serveHealth(workers);
+  logger.info({ roles: config.roles, queues: plans.map(({ taskQueue }) => taskQueue) }, 'worker runs');
+  try {
+    await Promise.all(workers.map((worker) => worker.run()));
+  } finally {
+    http.close();
+    await stores.close();
+    await connection.close();
+    await client.connection.close();
+  }
+}
+
+/** Waits for Temporal: a worker that comes up before its server is no fault. */
+async function connect(): Promise<NativeConnection> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await NativeConnection.connect({ address: config.temporal.address });
+    } catch (error) {
+      logger.warn({ address: config.temporal.address, attempt, err: error }, 'Temporal does not answer yet');
+      await sleep(Math.min(10_000, 500 * attempt));
+    }
+  }
+}
+
+const bundleWorkflows = (): Promise<WorkflowBundle> =>
+  bundleWorkflowCode({ workflowsPath: new URL('../workflows/index.ts', import.meta.url).pathname, logger: temporalLogger() });
+
+const createWorker = (plan: WorkerPlan, connection: NativeConnection, bundle: WorkflowBundle | undefined): Promise<Worker> =>
+  Worker.create({
+    connection, namespace: config.temporal.namespace, taskQueue: plan.taskQueue, shutdownGraceTime,
+    maxConcurrentActivityTaskExecutions: plan.maxActivities, maxHeartbeatThrottleInterval: '5 seconds',
+    activityTaskPollerBehavior: { type: 'autoscaling', minimum: 1, initial: 2, maximum: 8 },
+    ...(plan.activities ? { activities: plan.activities } : {}),
+    ...(plan.workflows && bundle ? { workflowBundle: bundle, maxCachedWorkflows: 300 } : {}),
+  });
+
+function serveHealth(workers: readonly Worker[]) {
+  const server = createServer((request, response) => {
+    const states = workers.map((worker) => worker.getState());
+    const healthy = states.every((state) => state === 'RUNNING');
+    response.writeHead(request.url === '/healthz' ? (healthy ? 200 : 503) : 404, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ roles: config.roles, states }));
+  });
+  return server.listen(config.httpPort, '127.0.0.1');
+}
+
+const s3Values = ({ s3 }: WorkerConfig) => ({ endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region,
+  credentials: { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey } });
+
+/** Temporal's own lines in our log, its level names as ours. */
+function temporalLogger() {
+  const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
+  type Level = keyof typeof levels;
+  const log = (level: Level, message: string, meta?: object) => logger[levels[level]](meta ?? {}, message);
+  return {
+    log,
+    trace: (message: string, meta?: object) => log('TRACE', message, meta),
+    debug: (message: string, meta?: object) => log('DEBUG', message, meta),
+    info: (message: string, meta?: object) => log('DEBUG', message, meta),
+    warn: (message: string, meta?: object) => log('WARN', message, meta),
+    error: (message: string, meta?: object) => log('ERROR', message, meta),
+  };
+}
