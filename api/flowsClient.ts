@@ -1,4 +1,4 @@
-import type { AssociationEnded, FlowState, FlowStatus, IngestAssociationInput, IngestOutcome, PackWork, ParkDecision, RouteStudyInput } from '../workflows/contracts.ts';
+import type { AssociationEnded, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, RouteStudyInput } from '../workflows/contracts.ts';
 
 /** A flow as the API tells of it. */
 export interface FlowDescription {
@@ -33,15 +33,15 @@ export interface Flows {
    * @param packs at least one
    */
   startIngest(flowId: string, input: IngestAssociationInput, packs: readonly PackWork[], end: AssociationEnded): Promise<void>;
-  /** @returns undefined when the flow has not ended within the time */
-  ingestOutcome(flowId: string, waitMs: number, signal: AbortSignal): Promise<IngestOutcome | undefined>;
+  /** Waits for the end of a flow, however it ends. @returns whether it came within the time */
+  ended(flowId: string, waitMs: number, signal: AbortSignal): Promise<boolean>;
   /**
    * Starts `routeStudy`, or joins the flow that the same ID started before, be it closed.
    *
    * @param request the request in a canonical text, noted with the flow
-   * @returns the request that the flow was started for
+   * @returns the flow, with the request that it was started for
    */
-  startRoute(flowId: string, input: RouteStudyInput, request: string): Promise<string | undefined>;
+  startRoute(flowId: string, input: RouteStudyInput, request: string): Promise<FlowDescription>;
   /** @returns undefined when there is no such flow, or no more */
   describe(flowId: string): Promise<FlowDescription | undefined>;
   /** @returns undefined when no worker answered in time */

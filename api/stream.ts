@@ -17,6 +17,7 @@ export async function sendStream(
     if (signal.aborted) return;
     response.status(status);
     for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
+    if (response.req.method === 'HEAD') return void response.end();
     for (; !piece.done; piece = await body.next()) {
       if (!response.write(piece.value)) await drained(response, signal);
       if (signal.aborted) return;

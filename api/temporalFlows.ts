@@ -1,12 +1,12 @@
 import {
-  isGrpcDeadlineError, QueryNotRegisteredError, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError,
+  isGrpcDeadlineError, QueryNotRegisteredError, WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, type Priority as TemporalPriority, type SearchAttributePair } from '@temporalio/common';
 import type { Priority } from '../domain/tenant.ts';
 import {
   associationEndedSignal, packReadySignal, searchAttributes, statusQuery, taskQueues,
-  type FlowState, type FlowStatus, type IngestAssociationInput, type IngestOutcome, type RouteStudyInput,
+  type FlowState, type FlowStatus, type IngestAssociationInput, type RouteStudyInput,
 } from '../workflows/contracts.ts';
 import type { FlowDescription, FlowQuery, Flows } from './flowsClient.ts';
 
@@ -27,8 +27,17 @@ export function createTemporalFlows(client: Client): Flows {
       for (const pack of rest) await handle(flowId).signal(packReadySignal, pack);
       await handle(flowId).signal(associationEndedSignal, end);
     },
-    ingestOutcome: (flowId, waitMs, signal) => untilTimeout(waitMs, signal, (both) =>
-      client.withAbortSignal(both, () => handle(flowId).result() as Promise<IngestOutcome>)),
+    async ended(flowId, waitMs, signal) {
+      const timeout = AbortSignal.timeout(waitMs);
+      try {
+        await client.withAbortSignal(AbortSignal.any([signal, timeout]), () => handle(flowId).result());
+        return true;
+      } catch (error) {
+        if (error instanceof WorkflowFailedError) return true;
+        if (timeout.aborted && !signal.aborted) return false;
+        throw error;
+      }
+    },
     async startRoute(flowId, input, request) {
       try {
         await client.workflow.start('routeStudy', {
@@ -37,7 +46,7 @@ export function createTemporalFlows(client: Client): Flows {
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       }
-      return descriptionOf(await handle(flowId).describe()).request;
+      return descriptionOf(await handle(flowId).describe());
     },
     describe: (flowId) => unlessGone(undefined, async () => descriptionOf(await handle(flowId).describe())),
     async status(flowId) {
@@ -128,17 +137,6 @@ async function unlessGone<T>(gone: T, call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return gone;
-    throw error;
-  }
-}
-
-/** @returns undefined when the time is over first; rejects when `signal` is aborted */
-async function untilTimeout<T>(waitMs: number, signal: AbortSignal, call: (both: AbortSignal) => Promise<T>): Promise<T | undefined> {
-  const timeout = AbortSignal.timeout(waitMs);
-  try {
-    return await call(AbortSignal.any([signal, timeout]));
-  } catch (error) {
-    if (timeout.aborted && !signal.aborted) return undefined;
     throw error;
   }
 }

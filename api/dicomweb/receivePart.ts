@@ -47,9 +47,9 @@ export async function receivePart(part: Part, spool: StowSpool, studyInstanceUID
   const take = async (piece: Buffer): Promise<void> => {
     await writer.write(piece);
     hash.push(piece);
-    if (scanner.state !== 'scanning') return;
+    if (stateOf(scanner) !== 'scanning') return;
     scanner.push(piece);
-    const fileMeta = scanner.state === 'found' ? fileMetaOf(scanner, meta) : undefined;
+    const fileMeta = stateOf(scanner) === 'found' ? fileMetaOf(scanner, meta) : undefined;
     if (fileMeta) hash.start(fileMeta);
   };
   await take(firstBytes);

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { isUidShaped } from '../dicom/uid.ts';
+import type { FlowState } from '../workflows/contracts.ts';
+import type { TenantContext, TenantHandler } from './context.ts';
+import type { Decision, FlowDescription, Flows } from './flowsClient.ts';
+import { flowIdOfPath, flowUrl, temporalUiUrl } from './flowUrls.ts';
+import { readJson } from './jsonBody.ts';
+import { pageOf } from './paging.ts';
+import { badRequest, HttpProblem, notFound, unavailable } from './problems.ts';
+
+export interface FlowDeps {
+  readonly flows: Pick<Flows, 'describe' | 'status' | 'result' | 'list' | 'decide'>;
+  /** Where people look at flows. */
+  readonly ui: { readonly url: string; readonly namespace: string };
+}
+
+/** One flow: where it stands, in words. */
+export const createReadFlow = (deps: FlowDeps): TenantHandler =>
+  async function readFlow(context, request, response) {
+    const flow = await ownFlow(deps, context, request.params['flowId']);
+    const status = flow.runState === 'RUNNING' ? await deps.flows.status(flow.flowId) : undefined;
+    response.json({
+      ...summaryOf(deps, context, flow),
+      state: status?.state ?? stateOf(flow),
+      sentence: status?.sentence ?? sentences[flow.runState],
+      counts: status?.counts ?? {},
+      ...(flow.runState === 'COMPLETED' ? { result: await deps.flows.result(flow.flowId) } : {}),
+    });
+  };
+
+const flowStates: readonly FlowState[] = ['RUNNING', 'EDGE_OFFLINE', 'ATTENTION', 'PAUSED', 'DONE', 'REJECTED'];
+
+/** A tenant's flows, newest first, also of one study or in one state. */
+export const createListFlows = (deps: FlowDeps): TenantHandler =>
+  async function listFlows(context, _request, response) {
+    const { query, tenantId } = context;
+    const studyInstanceUID = query.get('studyInstanceUID') ?? undefined;
+    if (studyInstanceUID !== undefined && !isUidShaped(studyInstanceUID)) throw badRequest('studyInstanceUID takes a UID.');
+    const state = flowStates.find((each) => each === query.get('state'));
+    if (query.has('state') && !state) throw badRequest(`state takes one of ${flowStates.join(', ')}.`);
+    const flows = await deps.flows.list({ tenantId, studyInstanceUID, state, limit: pageOf(query, 50, 200).limit });
+    response.json({ flows: flows.map((flow) => ({ ...summaryOf(deps, context, flow), state: stateOf(flow) })) });
+  };
+
+const decisionBody = z.strictObject({ why: z.string().trim().min(1, 'takes the reason, in words').max(500) });
+
+/** An admin's answer to a flow that waits for a person. */
+export const createDecideFlow = (deps: FlowDeps, decision: Decision): TenantHandler =>
+  async function decideFlow(context, request, response) {
+    const { why } = await readJson(request, decisionBody);
+    const { flowId } = await ownFlow(deps, context, request.params['flowId']);
+    const answer = await deps.flows.decide(flowId, decision, { by: context.subject, why }, context.requestId);
+    if (answer === 'refused') throw new HttpProblem(409, `Flow ${flowId} waits for nobody: only a flow in state ATTENTION takes a decision.`);
+    if (answer === 'gone') throw new HttpProblem(409, `Flow ${flowId} has ended and takes no decision any more.`);
+    if (answer === 'unanswered') throw unavailable(`No worker took the decision for flow ${flowId} in time. It may still be taken: look at the flow before you decide again.`, 10);
+    response.json({ flowId, decision, by: context.subject, why });
+  };
+
+/** @throws HttpProblem 404, for another tenant's flow as for one that does not exist */
+async function ownFlow({ flows }: FlowDeps, { tenantId }: TenantContext, path: string | string[] | undefined): Promise<FlowDescription> {
+  const flowId = flowIdOfPath(path);
+  const flow = flowId.startsWith(`${tenantId}/`) && flowId.length <= 1000 ? await flows.describe(flowId) : undefined;
+  if (!flow) throw notFound('There is no such flow, or it ended so long ago that only the history of its study tells of it.');
+  return flow;
+}
+
+const summaryOf = ({ ui }: FlowDeps, { tenantUrl }: TenantContext, flow: FlowDescription) => ({
+  flowId: flow.flowId, type: flow.type, startedAt: flow.startedAt, closedAt: flow.closedAt, studyInstanceUID: flow.studyInstanceUID,
+  url: flowUrl(tenantUrl, flow.flowId), temporalUI: temporalUiUrl(ui.url, ui.namespace, flow.flowId, flow.runId),
+});
+
+/** A flow that ended otherwise than by itself says so, whatever its last state was. */
+const stateOf = ({ runState, flowState }: FlowDescription): string =>
+  runState === 'RUNNING' ? flowState ?? 'RUNNING' : runState === 'COMPLETED' ? (flowState === 'REJECTED' ? 'REJECTED' : 'DONE') : runState;
+
+const sentences: Readonly<Record<FlowDescription['runState'], string>> = {
+  RUNNING: 'The flow is open, but no worker said where it stands. Look whether the workers run.',
+  COMPLETED: 'The flow has ended.',
+  FAILED: 'The flow ended by a failure. The Temporal UI shows it.',
+  CANCELLED: 'The flow was cancelled.',
+  TERMINATED: 'The flow was terminated by a person.',
+  TIMED_OUT: 'The flow ran out of time.',
+};
