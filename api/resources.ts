@@ -1,0 +1,69 @@
+import type { Stores } from '../stores/compose.ts';
+import type { Right } from './auth.ts';
+import type { TenantHandler } from './context.ts';
+import { createBulkData } from './dicomweb/bulkData.ts';
+import { createMetadata } from './dicomweb/metadata.ts';
+import { createRetrieve } from './dicomweb/retrieve.ts';
+import { createSearch } from './dicomweb/search.ts';
+import { createStore } from './dicomweb/store.ts';
+import { createDecideFlow, createListFlows, createReadFlow, type FlowDeps } from './flows.ts';
+import type { Flows } from './flowsClient.ts';
+import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
+import { createRequestRoute } from './routes.ts';
+import { createReadConfig, createWriteConfig } from './tenantConfig.ts';
+
+export interface ResourceDeps {
+  readonly stores: Pick<Stores, 'archive' | 'index' | 'audit' | 'tenants' | 'deliveries'>;
+  readonly flows: Flows;
+  readonly ui: FlowDeps['ui'];
+  readonly stow: { readonly folder: string; readonly maxBytes: number; readonly waitMs: number };
+  readonly verifyDigests: boolean;
+  readonly now: () => Date;
+}
+
+/** One method of one resource; `path` is below /tenants/<tenantId>. */
+export interface Resource {
+  readonly method: 'get' | 'post' | 'put';
+  readonly path: string;
+  readonly right: Right;
+  readonly handler: TenantHandler;
+}
+
+const dicomWeb = '/dicom-web';
+const study = `${dicomWeb}/studies/:study`;
+const series = `${study}/series/:series`;
+const instance = `${series}/instances/:instance`;
+
+/** Everything under a tenant, and the right it needs. The first row that fits a request answers it. */
+export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
+  const { archive, index, audit, tenants, deliveries } = deps.stores;
+  const retrieve = createRetrieve({ archive, index, verifyDigests: deps.verifyDigests });
+  const metadata = createMetadata({ archive, index });
+  const store = createStore({ archive, tenants, flows: deps.flows, ...deps.stow, now: deps.now });
+  const flows: FlowDeps = { flows: deps.flows, ui: deps.ui };
+  const get = (path: string, right: Right, handler: TenantHandler): Resource => ({ method: 'get', path, right, handler });
+  const post = (path: string, right: Right, handler: TenantHandler): Resource => ({ method: 'post', path, right, handler });
+  return [
+    get(`${dicomWeb}/studies`, 'search', createSearch({ index }, 'studies', ['studies'])),
+    get(`${dicomWeb}/series`, 'search', createSearch({ index }, 'series', ['studies', 'series'])),
+    get(`${dicomWeb}/instances`, 'search', createSearch({ index }, 'instances', ['studies', 'series', 'instances'])),
+    get(`${study}/series`, 'search', createSearch({ index }, 'series', ['series'])),
+    get(`${study}/instances`, 'search', createSearch({ index }, 'instances', ['series', 'instances'])),
+    get(`${series}/instances`, 'search', createSearch({ index }, 'instances', ['instances'])),
+    get(study, 'retrieve', retrieve), get(series, 'retrieve', retrieve), get(instance, 'retrieve', retrieve),
+    get(`${study}/metadata`, 'retrieve', metadata), get(`${series}/metadata`, 'retrieve', metadata), get(`${instance}/metadata`, 'retrieve', metadata),
+    get(`${instance}/bulkdata/*path`, 'retrieve', createBulkData({ archive, index })),
+    post(`${dicomWeb}/studies`, 'store', store), post(study, 'store', store),
+    post('/routes', 'requestRoute', createRequestRoute({ tenants, index, audit, flows: deps.flows })),
+    get('/flows', 'readFlows', createListFlows(flows)),
+    post('/flows/*flowId/retry', 'steerFlows', createDecideFlow(flows, 'retry')),
+    post('/flows/*flowId/skip', 'steerFlows', createDecideFlow(flows, 'skip')),
+    post('/flows/*flowId/reject', 'steerFlows', createDecideFlow(flows, 'reject')),
+    get('/flows/*flowId', 'readFlows', createReadFlow(flows)),
+    get('/studies/:study/history', 'readHistory', createReadHistory({ audit })),
+    get('/studies/:study/conflicts', 'readConflicts', createReadConflicts({ archive })),
+    get('/destinations/:destinationId/deliveries/:study', 'readDeliveries', createReadDeliveries({ deliveries })),
+    get('/config', 'configure', createReadConfig({ tenants })),
+    { method: 'put', path: '/config', right: 'configure', handler: createWriteConfig({ tenants }) },
+  ];
+}
