@@ -12,7 +12,6 @@ const logger = pino({ name: 'worker', level: config.logLevel });
 const shutdownGraceTime = '10 seconds';
 
 Runtime.install({ logger: temporalLogger(), shutdownSignals: ['SIGTERM', 'SIGINT'] });
-await main();
 
 /** Runs the workers of this process's roles until a signal; each finishes what it has begun within the grace time. */
 async function main(): Promise<void> {
@@ -85,3 +84,5 @@ function temporalLogger() {
     error: (message: string, meta?: object) => log('ERROR', message, meta),
   };
 }
+
+await main();
