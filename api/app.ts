@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import type { Logger } from 'pino';
 import { createAuthenticate } from './auth.ts';
 import { createTenantRoute, createUnknownResource, requestIdOf } from './context.ts';
+import { errorForLog } from './errorForLog.ts';
 import { createReadyz, healthz, type ReadinessCheck } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { HttpProblem, notFound, problemOf, sendProblem } from './problems.ts';
@@ -77,8 +78,8 @@ const otherMethod = (methods: readonly string[]): RequestHandler => () => {
 const errors = (log: Logger): ErrorRequestHandler => (error: unknown, request, response, _next) => {
   const requestId = requestIdOf(request);
   const problem = problemOf(error);
-  if (problem.status >= 500) log.error({ requestId, err: problem.extras.cause ?? problem }, 'request failed');
-  if (response.destroyed || request.socket.destroyed) return;
+  if (response.destroyed || request.socket.destroyed) return void log.info({ requestId }, 'the client went away');
+  if (problem.status >= 500) log.error({ requestId, error: errorForLog(problem.extras.cause ?? problem) }, 'request failed');
   if (response.headersSent) return void response.destroy();
   sendProblem(response, problem, requestId);
 };

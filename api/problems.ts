@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import { statusOf as serverStatusOf } from '../stores/errors.ts';
 import { UnsupportedMatch, VersionConflict } from '../stores/ports.ts';
 
 /** A problem document (RFC 9457). `detail` tells what happened, to which object, and what to do. */
@@ -47,8 +48,12 @@ export const unknownTenant = (): HttpProblem =>
   notFound('This token opens no tenant of that name. Check the tenant in the URL, or ask for a token that holds it.');
 
 const tryLater = 'Nothing was changed by this request; send it again in a few seconds.';
-const unreachableCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']);
-const unreachableNames = new Set(['TimeoutError', 'ConnectionError', 'NoLivingConnectionsError', 'ServiceError', 'RequestTimeout', 'SlowDown', 'ServiceUnavailable']);
+const unreachableCodes: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'EAI_AGAIN',
+  // gRPC: deadline exceeded, resource exhausted, unavailable
+  4, 8, 14,
+]);
+const unreachableNames: ReadonlySet<string> = new Set(['TimeoutError', 'ConnectionError', 'NoLivingConnectionsError', 'RequestTimeout', 'SlowDown']);
 
 /** What was thrown → what the client is told. First row that applies. */
 const table: readonly (readonly [applies: (error: Error) => boolean, problem: (error: Error) => HttpProblem])[] = [
@@ -58,6 +63,7 @@ const table: readonly (readonly [applies: (error: Error) => boolean, problem: (e
   [(error) => error instanceof URIError || statusOf(error) === 400, () => badRequest('The URL or the body of the request is malformed. Check percent-codes and JSON syntax.')],
   [(error) => statusOf(error) === 413, () => new HttpProblem(413, 'The body is larger than this resource takes.')],
   [(error) => statusOf(error) === 415, () => new HttpProblem(415, 'This resource takes application/json in UTF-8 without another encoding.')],
+  [(error) => 'code' in error && error.code === 'ENOSPC', (error) => unavailable('There is no room to take a request of this size at the moment. Nothing was stored; send it again later.', 60, { cause: error })],
   [isUnreachable, (error) => unavailable(`A server behind this API does not answer. ${tryLater}`, 5, { cause: error })],
   [() => true, (error) => new HttpProblem(500, 'The request could not be finished because of a fault in this software. Report it with the request id.', { cause: error })],
 ];
@@ -65,8 +71,7 @@ const table: readonly (readonly [applies: (error: Error) => boolean, problem: (e
 const statusOf = (error: Error): unknown => 'status' in error ? error.status : undefined;
 
 function isUnreachable(error: Error): boolean {
-  const code = 'code' in error ? String(error.code) : '';
-  if (unreachableCodes.has(code) || unreachableNames.has(error.name)) return true;
+  if (unreachableNames.has(error.name) || ('code' in error && unreachableCodes.has(error.code)) || (serverStatusOf(error) ?? 0) >= 500) return true;
   return error.cause instanceof Error && isUnreachable(error.cause);
 }
 

@@ -1,5 +1,6 @@
 import type { Response } from 'express';
 import type { TenantContext } from './context.ts';
+import { errorForLog } from './errorForLog.ts';
 
 /**
  * Sends a body as it is made. Its first piece is made before the status line is sent, so that what fails early is a
@@ -26,7 +27,7 @@ export async function sendStream(
   } catch (error) {
     if (signal.aborted) return;
     if (!response.headersSent) throw error;
-    log.error({ err: error }, 'a response was broken off');
+    log.error({ error: errorForLog(error) }, 'a response was broken off');
     response.destroy();
   } finally {
     await body.return(undefined);

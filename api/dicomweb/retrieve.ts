@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { toExplicitLittleEndian } from '../../dicom/part10/explicitLittleEndian.ts';
+import { Unreadable } from '../../dicom/part10/source.ts';
 import type { ArchiveStore, InstanceLocation, StudyIndex } from '../../stores/ports.ts';
 import type { TenantContext, TenantHandler } from '../context.ts';
 import { HttpProblem, notAcceptable, notFound } from '../problems.ts';
@@ -53,7 +54,10 @@ async function sendInstance(deps: RetrieveDeps, context: TenantContext, request:
 }
 
 async function* single(instances: AsyncGenerator<StreamedInstance>, deps: RetrieveDeps, rendition: Rendition): AsyncGenerator<Uint8Array> {
-  for await (const instance of instances) yield* bytesOf(instance, rendition, deps.verifyDigests);
+  for await (const instance of instances) {
+    if (rendition.how === 'reencoded') yield await reencoded(instance, deps.verifyDigests);
+    else yield* checkedBytes(instance, deps.verifyDigests);
+  }
 }
 
 interface MultipartAnswer {
@@ -103,22 +107,31 @@ class Parts {
       const { studyInstanceUID, seriesInstanceUID, sopInstanceUID, transferSyntaxUID } = instance.location;
       const rendition = renditionOf(instance.location, this.#ways);
       if (!rendition) throw new Error(`Instance ${sopInstanceUID} in transfer syntax ${transferSyntaxUID} cannot be given as asked`);
+      const whole = rendition.how === 'reencoded' ? await reencoded(instance, this.#verify) : undefined;
       yield partStart(this.#boundary, {
         contentType: `application/dicom; transfer-syntax=${rendition.transferSyntaxUID}`,
         contentLocation: resourceURL(this.#dicomWeb, studyInstanceUID, seriesInstanceUID, sopInstanceUID),
-        contentLength: rendition.how === 'stored' ? instance.location.lengthBytes : undefined,
+        contentLength: whole?.length ?? instance.location.lengthBytes,
       }, first);
       first = false;
-      yield* bytesOf(instance, rendition, this.#verify);
+      if (whole) yield whole;
+      else yield* checkedBytes(instance, this.#verify);
     }
     yield multipartEnd(this.#boundary);
   }
 }
 
-async function* bytesOf({ location, bytes }: StreamedInstance, rendition: Rendition, verify: boolean): AsyncGenerator<Uint8Array> {
-  const checked = verify ? verified(bytes, location) : bytes;
-  if (rendition.how === 'stored') return yield* checked;
-  yield toExplicitLittleEndian(Buffer.concat(await Array.fromAsync(checked), location.lengthBytes));
+const checkedBytes = ({ location, bytes }: StreamedInstance, verify: boolean): AsyncGenerator<Buffer> => verify ? verified(bytes, location) : bytes;
+
+/** @throws HttpProblem 406 when the stored bytes are not what their transfer syntax says */
+async function reencoded(instance: StreamedInstance, verify: boolean): Promise<Buffer> {
+  const file = Buffer.concat(await Array.fromAsync(checkedBytes(instance, verify)), instance.location.lengthBytes);
+  try {
+    return toExplicitLittleEndian(file);
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    throw notAcceptable(`Instance ${instance.location.sopInstanceUID} cannot be re-encoded: ${error.message} Ask with transfer-syntax=* for the file as it is stored.`);
+  }
 }
 
 const noRendition = (stored: string): HttpProblem => notAcceptable(
