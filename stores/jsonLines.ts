@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { pipeline, type Readable } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
 import { createGunzip, createGzip, gunzipSync, gzipSync } from 'node:zlib';
 
 export const gzipJson = (value: unknown): Buffer => gzipSync(JSON.stringify(value));
@@ -23,13 +23,23 @@ export async function gzipLines(items: Iterable<unknown>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Reads what gzipLines wrote, line by line. The source is destroyed when the reader stops early. */
+/**
+ * Reads what gzipLines wrote, line by line. Only the line feed ends a line: JSON leaves U+2028 and its like as they are, at which
+ * node:readline would cut. The source is destroyed when the reader stops early.
+ */
 export async function* gunzipLines<T>(source: Readable): AsyncIterable<T> {
-  let failure: Error | undefined;
-  const text = createGunzip();
-  pipeline(source, text, (error) => { failure = error ?? undefined; });
-  for await (const line of createInterface({ input: text, crlfDelay: Infinity })) {
-    if (line !== '') yield JSON.parse(line) as T;
+  const decoder = new StringDecoder('utf8');
+  const pieces: string[] = [];
+  const text = pipeline(source, createGunzip(), () => undefined);
+  for await (const chunk of text) {
+    const [first = '', ...rest] = decoder.write(chunk as Buffer).split('\n');
+    pieces.push(first);
+    for (const piece of rest) {
+      yield JSON.parse(pieces.join('')) as T;
+      pieces.length = 0;
+      pieces.push(piece);
+    }
   }
-  if (failure) throw failure;
+  const last = pieces.join('');
+  if (last !== '') yield JSON.parse(last) as T;
 }

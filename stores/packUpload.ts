@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, ListPartsCommand, UploadPartCommand,
   type CompletedPart,
@@ -28,8 +29,10 @@ interface Part { readonly number: number; readonly offsetBytes: number; readonly
  * `options.resume` is not sent again, and when that upload is gone (completed or aborted) a new one starts.
  *
  * SeaweedFS 4.48: a part whose CRC-32 does not fit is refused (400 BadDigest) and not kept; CompleteMultipartUpload with
- * If-None-Match: * answers 412 when an object is there, also to a repeated complete of the same upload; an unknown upload is
- * 404 NoSuchUpload; ListParts has ETag and size but no checksums (AWS has them, and wants them back).
+ * If-None-Match: * answers 412 when an object is there, also to a repeated complete of the same upload, but two completes at
+ * the same moment may both succeed: harmless, since equal keys mean equal bytes. An unknown upload is 404 NoSuchUpload.
+ * ListParts has ETag and size but no checksums, and a complete must name those of all parts: they are
+ * computed again from the file, which also proves that a resumed upload is of this very file.
  *
  * An upload that fails for good is aborted. One that was interrupted (cancelled, server away) stays for the next attempt;
  * the bucket's lifecycle rule for incomplete uploads removes it when none comes.
@@ -71,7 +74,7 @@ async function listParts(upload: Upload, uploadId: string): Promise<ReadonlyMap<
         Bucket: upload.bucket.bucket, Key: upload.key, UploadId: uploadId, ...(marker ? { PartNumberMarker: marker } : {}),
       }), abortable(upload.options.signal));
       for (const { PartNumber, Size, ETag, ChecksumCRC32 } of page.Parts ?? []) {
-        if (PartNumber && ETag && expected.get(PartNumber) === Size) done.set(PartNumber, completed(PartNumber, ETag, ChecksumCRC32));
+        if (PartNumber && ETag && expected.get(PartNumber) === Size) done.set(PartNumber, completedPart(PartNumber, ETag, ChecksumCRC32));
       }
       marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
     } while (marker);
@@ -90,7 +93,16 @@ async function uploadMissing(upload: Upload, uploadId: string, already: Readonly
     done.set(part.number, await uploadPart(upload, uploadId, part));
     upload.options.onProgress?.({ uploadId, partsDone: countFromFirst(done) });
   });
-  return parts.map(({ number }) => done.get(number)!);
+  const completed: CompletedPart[] = [];
+  for (const part of parts) completed.push(await withChecksum(upload, part, done.get(part.number)!));
+  return completed;
+}
+
+async function withChecksum(upload: Upload, { offsetBytes, lengthBytes }: Part, done: CompletedPart): Promise<CompletedPart> {
+  if (done.ChecksumCRC32) return done;
+  const checksum = Buffer.alloc(4);
+  checksum.writeUInt32BE(crc32(await readFully(upload, offsetBytes, lengthBytes)));
+  return { ...done, ChecksumCRC32: checksum.toString('base64') };
 }
 
 async function uploadPart(upload: Upload, uploadId: string, { number, offsetBytes, lengthBytes }: Part): Promise<CompletedPart> {
@@ -101,7 +113,7 @@ async function uploadPart(upload: Upload, uploadId: string, { number, offsetByte
     Bucket: bucket, Key: upload.key, UploadId: uploadId, PartNumber: number, Body: body, ChecksumAlgorithm: 'CRC32',
   }), abortable(upload.options.signal));
   if (!ETag) throw new Error(`S3 took part ${number} without an ETag`);
-  return completed(number, ETag, ChecksumCRC32);
+  return completedPart(number, ETag, ChecksumCRC32);
 }
 
 async function complete(upload: Upload, uploadId: string, parts: readonly CompletedPart[]): Promise<{ readonly existed: boolean }> {
@@ -164,5 +176,5 @@ function countFromFirst(done: ReadonlyMap<number, unknown>): number {
   return count;
 }
 
-const completed = (PartNumber: number, ETag: string, ChecksumCRC32: string | undefined): CompletedPart =>
+const completedPart = (PartNumber: number, ETag: string, ChecksumCRC32: string | undefined): CompletedPart =>
   ({ PartNumber, ETag, ...(ChecksumCRC32 ? { ChecksumCRC32 } : {}) });

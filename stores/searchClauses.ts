@@ -61,8 +61,8 @@ function clausesOfKey(path: readonly string[], tag: string, values: readonly str
   if (vr === undefined || kind === undefined) {
     throw new UnsupportedMatch(vr === 'SQ' ? `${nameOf(path)} is a sequence: name an attribute in it.` : `${nameOf(path)} cannot be matched by value.`);
   }
-  if (values.length === 0 || values.some((value) => isUniversal({ tag, vr, values: [value] }))) return [];
-  return [values.flatMap((value): Clause => {
+  if (isUniversal({ tag, vr, values })) return [];
+  return [values.filter((value) => value.trim() !== '').flatMap((value): Clause => {
     if (kind === 'name') return nameAlternatives(tag, value);
     if (kind === 'temporal') return [between(tag, parseRange(vr as 'DA' | 'TM' | 'DT', value) ?? malformed(path, vr))];
     const form = formOf(vr, value);
