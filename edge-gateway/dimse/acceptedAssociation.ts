@@ -6,10 +6,11 @@ import {
   DataSetInterrupted, type AssociationEnd, type AssociationInfo, type AssociationSession, type DimseRequest, type DimseResponse, type OpenSession,
 } from '../services/service.ts';
 import { verification } from '../services/verification.ts';
-import type { AbortIndication, UpperLayer, UpperLayerUser } from '../upper-layer/association.ts';
+import type { UpperLayer } from '../upper-layer/association.ts';
 import { InvalidPdu } from '../upper-layer/fields.ts';
 import { acceptAssociation, agreedContexts, findRejection, rejections, type AcceptancePolicy, type AcceptedContext, type Rejection } from '../upper-layer/negotiation.ts';
 import type { AssociateRequest } from '../upper-layer/pdu.ts';
+import type { AbortIndication, UpperLayerUser } from '../upper-layer/primitives.ts';
 import { commandFields, responseBit } from './command.ts';
 import { MessageReader, encodeCommandMessage, type Message } from './message.ts';
 import { responseCommand } from './response.ts';

@@ -2,48 +2,11 @@ import type { Socket } from 'node:net';
 import { InvalidPdu, abortReason } from './fields.ts';
 import {
   encodeAbort, encodeAssociateAccept, encodeAssociateReject, encodeAssociateRequest, encodeReleaseRequest, encodeReleaseResponse,
-  type Abort, type AssociateAccept, type AssociateReject, type AssociateRequest, type Pdu,
+  type AssociateAccept, type AssociateReject, type AssociateRequest, type Pdu,
 } from './pdu.ts';
-import { PduReader, type PduLimits } from './pduReader.ts';
+import { PduReader } from './pduReader.ts';
+import { abortSource, type UpperLayerOptions, type UpperLayerUser } from './primitives.ts';
 import { actionFor, events, nextStates, type Action, type Event, type State } from './stateMachine.ts';
-
-/** Source of an A-ABORT (PS3.8 Table 9-26). */
-export const abortSource = { serviceUser: 0, serviceProvider: 2 } as const;
-
-/** How an association or its establishment broke off. */
-export interface AbortIndication extends Abort {
-  /** `peer`: an A-ABORT arrived. `provider`: our upper layer sent one. `transport`: the connection ended. */
-  readonly by: 'peer' | 'provider' | 'transport';
-  /** A sentence for the log, without any value that the peer sent. */
-  readonly sentence: string;
-}
-
-/** The upper layer's user: what the indication and confirmation primitives of PS3.8 Section 7 call. */
-export interface UpperLayerUser {
-  associateIndication(request: AssociateRequest): void;
-  associateConfirmation(answer: { readonly accept: AssociateAccept } | { readonly reject: AssociateReject }): void;
-  /** P-DATA; throws `InvalidPdu` to have the association aborted. See `PduSink.fragment` for back-pressure. */
-  fragment(contextId: number, control: number, bytes: Buffer, ends: boolean): void | Promise<void>;
-  releaseIndication(): void;
-  releaseConfirmation(): void;
-  /** A-ABORT and A-P-ABORT. Not called for an abort that the user asked for. */
-  abortIndication(abort: AbortIndication): void;
-  /**
-   * The connection is gone and the state machine idle; nothing is called afterwards.
-   *
-   * @param incident what went wrong before there was an association that could be aborted
-   */
-  closed(incident?: string): void;
-  /** While true, silence of the peer is not idleness: it waits for an answer. */
-  busy(): boolean;
-}
-
-export interface UpperLayerOptions extends PduLimits {
-  /** Association Request/Reject/Release Timer (PS3.8 9.1.5). */
-  readonly artimTimeoutMs: number;
-  /** Silence on an established association after which it is aborted. */
-  readonly idleTimeoutMs: number;
-}
 
 interface Input {
   readonly pdu?: Pdu;
@@ -104,12 +67,10 @@ export class UpperLayer {
   }
 
   /** Requestor: sends A-ASSOCIATE-RQ as soon as the socket is connected. */
-  associate(request: AssociateRequest, connected: boolean, connectEvent: 'connect' | 'secureConnect'): void {
-    const confirm = (): void => this.#fire(events.transportConfirm, { bytes: encodeAssociateRequest(request) });
+  associate(request: AssociateRequest, connectEvent: 'connect' | 'secureConnect'): void {
     this.#requestor = true;
     this.#fire(events.associateRequest);
-    if (connected) confirm();
-    else this.#socket.once(connectEvent, confirm);
+    this.#socket.once(connectEvent, () => this.#fire(events.transportConfirm, { bytes: encodeAssociateRequest(request) }));
   }
 
   accept(accept: AssociateAccept): void {

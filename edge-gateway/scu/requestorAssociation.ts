@@ -1,0 +1,255 @@
+import type { Socket } from 'node:net';
+import { verificationSopClassUID } from '../../dicom/sopClasses.ts';
+import { commandFields, commandPriority, noDataSet, responseBit, withDataSet } from '../dimse/command.ts';
+import { MessageReader, encodeCommandMessage, fragmentLength, type Message } from '../dimse/message.ts';
+import type { CommandSet } from '../services/service.ts';
+import { UpperLayer } from '../upper-layer/association.ts';
+import { InvalidPdu } from '../upper-layer/fields.ts';
+import { agreedContexts, type AcceptedContext } from '../upper-layer/negotiation.ts';
+import { dataHeader, messageControl, type AssociateAccept, type AssociateReject, type AssociateRequest } from '../upper-layer/pdu.ts';
+import type { AbortIndication, UpperLayerUser } from '../upper-layer/primitives.ts';
+import type { ScuTimeouts } from './association.ts';
+import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable, describePeer, type Peer } from './errors.ts';
+
+/** One instance to send; its data set is encoded in the context's transfer syntax, without file meta information. */
+export interface StoreRequest {
+  readonly context: AcceptedContext;
+  readonly sopInstanceUID: string;
+  readonly dataSet: AsyncIterable<Buffer>;
+  /** Set when the C-STORE is a sub-operation of a C-MOVE (PS3.7 9.1.1.1). */
+  readonly moveOriginator?: { readonly aeTitle: string; readonly messageID: number };
+}
+
+/** What the peer answered (PS3.7 9.1.1.1.9; `dicom/status.ts` for its meaning). */
+export interface StoreResponse {
+  readonly status: number;
+  readonly errorComment?: string;
+  readonly offendingElement?: readonly number[];
+}
+
+interface RequestorOptions {
+  readonly timeouts: ScuTimeouts;
+  readonly request: AssociateRequest;
+  readonly maxLengthBytes: number;
+  readonly connectEvent: 'connect' | 'secureConnect';
+  readonly signal: AbortSignal | undefined;
+}
+
+const maxMessageID = 0xffff;
+
+/** An association that we opened (see `openAssociation`). One request at a time; any error ends it. */
+export class RequestorAssociation implements UpperLayerUser {
+  readonly #peer: Peer;
+  readonly #options: RequestorOptions;
+  readonly #upperLayer: UpperLayer;
+  readonly #reader = new MessageReader((message) => this.#message(message));
+  readonly #connected = Promise.withResolvers<void>();
+  readonly #confirmed = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
+  /** Rejects with what ended the association. */
+  readonly #broken = Promise.withResolvers<never>();
+  readonly #onSignal = (): void => this.#break(this.#options.signal?.reason);
+  #failure: unknown;
+  #isBroken = false;
+  #socketError: unknown;
+  #accept: AssociateAccept | undefined;
+  #contexts: ReadonlyMap<number, AcceptedContext> = new Map();
+  #pending: { readonly messageID: number; readonly response: PromiseWithResolvers<CommandSet> } | undefined;
+  #messageID = 0;
+
+  /** @param socket still connecting */
+  constructor(socket: Socket, peer: Peer, options: RequestorOptions) {
+    this.#peer = peer;
+    this.#options = options;
+    this.#broken.promise.catch(() => undefined);
+    socket.setNoDelay(true);
+    socket.on('error', (error) => (this.#socketError = error));
+    socket.once(options.connectEvent, this.#connected.resolve);
+    this.#upperLayer = new UpperLayer(socket, this, {
+      maxLengthBytes: options.maxLengthBytes, maxAssociateLengthBytes: 256 * 1024,
+      artimTimeoutMs: options.timeouts.releaseMs, idleTimeoutMs: 0,
+    });
+    options.signal?.addEventListener('abort', this.#onSignal, { once: true });
+    this.#upperLayer.associate(options.request, options.connectEvent);
+  }
+
+  /** Resolves when the peer has accepted the association. */
+  async opened(): Promise<void> {
+    const { connectMs, associateMs } = this.#options.timeouts;
+    await this.#within(connectMs, 'did not take the connection', this.#connected.promise);
+    await this.#within(associateMs, 'did not answer A-ASSOCIATE-RQ', this.#confirmed.promise);
+  }
+
+  /** The presentation contexts that the peer accepted. */
+  get contexts(): readonly AcceptedContext[] {
+    return [...this.#contexts.values()];
+  }
+
+  findContext(abstractSyntaxUID: string, transferSyntaxUID?: string): AcceptedContext | undefined {
+    return this.contexts.find((context) => context.abstractSyntaxUID === abstractSyntaxUID &&
+      (transferSyntaxUID === undefined || context.transferSyntaxUID === transferSyntaxUID));
+  }
+
+  /** Result of PS3.8 Table 9-18 for a proposed context; undefined when the peer did not answer it. */
+  contextResult(abstractSyntaxUID: string, transferSyntaxUID: string): number | undefined {
+    const { presentationContexts } = this.#options.request;
+    const proposed = presentationContexts.find((context) =>
+      context.abstractSyntaxUID === abstractSyntaxUID && context.transferSyntaxUIDs.includes(transferSyntaxUID));
+    return this.#accept?.presentationContexts.find((context) => context.id === proposed?.id)?.result;
+  }
+
+  /** C-ECHO (PS3.7 9.1.5). @returns the status */
+  async echo(): Promise<number> {
+    const context = this.findContext(verificationSopClassUID);
+    if (!context) throw new Error(`${describePeer(this.#peer)} did not accept the Verification SOP Class`);
+    const command = { commandField: commandFields.cEchoRequest, affectedSOPClassUID: verificationSopClassUID, commandDataSetType: noDataSet };
+    return (await this.#request('C-ECHO-RQ', context.id, command)).status ?? 0;
+  }
+
+  /**
+   * C-STORE (PS3.7 9.1.1). Reads the data set as fast as the peer takes it.
+   *
+   * @throws the data set's own error, after the association was aborted: a message cannot be left unfinished
+   */
+  async store({ context, sopInstanceUID, dataSet, moveOriginator }: StoreRequest): Promise<StoreResponse> {
+    const response = await this.#request('C-STORE-RQ', context.id, {
+      affectedSOPClassUID: context.abstractSyntaxUID, commandField: commandFields.cStoreRequest, priority: commandPriority.medium,
+      commandDataSetType: withDataSet, affectedSOPInstanceUID: sopInstanceUID,
+      ...(moveOriginator && { moveOriginatorApplicationEntityTitle: moveOriginator.aeTitle, moveOriginatorMessageID: moveOriginator.messageID }),
+    }, dataSet);
+    const { status = 0, errorComment, offendingElement } = response;
+    return { status, ...(errorComment !== undefined && { errorComment }), ...(offendingElement && { offendingElement }) };
+  }
+
+  /** Releases the association (PS3.8 7.2). Does nothing when it is over. */
+  async release(): Promise<void> {
+    if (this.#isBroken) return;
+    this.#upperLayer.release();
+    await this.#within(this.#options.timeouts.releaseMs, 'did not answer A-RELEASE-RQ', this.#released.promise);
+  }
+
+  abort(): void {
+    this.#break(new AssociationAborted(this.#peer, { by: 'provider', source: 0, reason: 0, sentence: 'it was aborted here' }));
+  }
+
+  async #request(name: string, contextId: number, fields: Omit<CommandSet, 'messageID'>, dataSet?: AsyncIterable<Buffer>): Promise<CommandSet> {
+    if (this.#isBroken) throw this.#failure;
+    if (this.#pending) throw new Error('an association carries one request at a time');
+    this.#messageID = (this.#messageID % maxMessageID) + 1;
+    const response = Promise.withResolvers<CommandSet>();
+    this.#pending = { messageID: this.#messageID, response };
+    try {
+      this.#upperLayer.send([encodeCommandMessage(contextId, { ...fields, messageID: this.#messageID }, this.#peerMaxLengthBytes)]);
+      if (dataSet) await this.#sendDataSet(contextId, dataSet);
+      return await this.#within(this.#options.timeouts.responseMs, `did not answer ${name}`, response.promise);
+    } catch (error) {
+      this.#break(error);
+      throw error;
+    } finally {
+      this.#pending = undefined;
+    }
+  }
+
+  /** Fragments the data set to the peer's maximum length without copying it (PS3.8 D.1). */
+  async #sendDataSet(contextId: number, dataSet: AsyncIterable<Buffer>): Promise<void> {
+    const length = fragmentLength(this.#peerMaxLengthBytes);
+    let pieces: Buffer[] = [];
+    let held = 0;
+    for await (const chunk of dataSet) {
+      for (let at = 0; at < chunk.length;) {
+        if (held === length) {
+          await this.#sendFragment(contextId, 0, pieces, held);
+          pieces = [];
+          held = 0;
+        }
+        const piece = chunk.subarray(at, at + length - held);
+        pieces.push(piece);
+        held += piece.length;
+        at += piece.length;
+      }
+    }
+    await this.#sendFragment(contextId, messageControl.last, pieces, held);
+  }
+
+  async #sendFragment(contextId: number, control: number, pieces: readonly Buffer[], length: number): Promise<void> {
+    if (this.#isBroken) throw this.#failure;
+    if (this.#upperLayer.send([dataHeader(contextId, control, length), ...pieces])) return;
+    await this.#within(this.#options.timeouts.responseMs, 'took nothing of a data set', this.#upperLayer.drained());
+  }
+
+  get #peerMaxLengthBytes(): number {
+    return this.#accept?.userInformation.maxLengthBytes ?? 0;
+  }
+
+  /** Waits for the peer; when it is too slow, or the association breaks, that is thrown and the association over. */
+  async #within<T>(timeoutMs: number, what: string, work: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#break(new PeerTimeout(this.#peer, what, timeoutMs)), timeoutMs);
+    try {
+      return await Promise.race([work, this.#broken.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The first failure counts. */
+  #break(failure: unknown): void {
+    if (this.#isBroken) return;
+    this.#isBroken = true;
+    this.#failure = failure;
+    this.#options.signal?.removeEventListener('abort', this.#onSignal);
+    this.#broken.reject(failure);
+    this.#upperLayer.abort();
+  }
+
+  associateConfirmation(answer: { readonly accept: AssociateAccept } | { readonly reject: AssociateReject }): void {
+    if ('reject' in answer) return this.#break(new AssociationRejected(this.#peer, answer.reject));
+    const { maxLengthBytes } = answer.accept.userInformation;
+    if (fragmentLength(maxLengthBytes) === 0) {
+      return this.#break(new AssociationAborted(this.#peer,
+        { by: 'provider', source: 0, reason: 0, sentence: `a maximum length of ${maxLengthBytes} bytes leaves no room for a message` }));
+    }
+    this.#accept = answer.accept;
+    this.#contexts = agreedContexts(this.#options.request, answer.accept);
+    this.#confirmed.resolve();
+  }
+
+  fragment(contextId: number, control: number, bytes: Buffer, ends: boolean): void | Promise<void> {
+    return this.#reader.fragment(contextId, control, bytes, ends);
+  }
+
+  #message({ command, dataSet }: Message): void {
+    if ((command.commandField & responseBit) === 0) throw new InvalidPdu('a request came where only responses are expected');
+    const pending = this.#pending;
+    if (!pending || command.messageIDBeingRespondedTo !== pending.messageID) throw new InvalidPdu('a response names no message that is waiting for one');
+    dataSet?.discard();
+    pending.response.resolve(command);
+  }
+
+  releaseIndication(): void {
+    this.#upperLayer.respondRelease();
+    this.#break(new AssociationAborted(this.#peer, { by: 'peer', source: 0, reason: 0, sentence: 'the peer released it' }));
+  }
+
+  releaseConfirmation(): void {
+    this.#released.resolve();
+    this.#options.signal?.removeEventListener('abort', this.#onSignal);
+    this.#isBroken = true;
+    this.#failure = new Error(`the association with ${describePeer(this.#peer)} was released`);
+  }
+
+  abortIndication(abort: AbortIndication): void {
+    if (this.#accept || abort.by !== 'transport') this.#break(new AssociationAborted(this.#peer, abort, this.#socketError));
+    else this.#break(new PeerUnreachable(this.#peer, this.#socketError));
+  }
+
+  closed(): void {
+    this.abort();
+  }
+
+  busy(): boolean {
+    return false;
+  }
+
+  // A requestor is not asked for an association.
+  associateIndication(): void {}
+}
