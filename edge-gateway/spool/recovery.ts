@@ -48,8 +48,9 @@ interface Folder {
 export async function recoverFolder(deps: RecoveryDeps, associationId: string, how: AssociationEnd = 'lost'): Promise<RecoveredFolder> {
   const path = associationFolder(deps.spoolDir, associationId);
   const { lines, tornCount } = await readJournal(join(path, journalName));
+  const names = new Set(await readdir(path));
   const journal = await Journal.open(join(path, journalName));
-  const folder: Folder = { path, associationId, names: new Set(await readdir(path)), lines: [...lines], journal, deps };
+  const folder: Folder = { path, associationId, names, lines: [...lines], journal, deps };
   try {
     await recordOnce(folder, associationLine(folder));
     for (const name of folder.names) if (parseFileName(name).kind === 'side') await unlink(join(path, name));
