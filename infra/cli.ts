@@ -8,7 +8,7 @@ import { CHECKOUT } from './native/paths.ts';
 const USAGE = `Usage: ./pacs COMMAND
 
   demo [--once]              the whole way of real studies, shown; stays up until Ctrl-C
-  up [--detach]              start the PACS; in the foreground until Ctrl-C
+  up [--detach]              start the PACS; in the foreground until Ctrl-C [--only temporal,s3,…]
   down                       stop it
   status                     parts, health, addresses
   logs [PART] [-f]           what the parts said
@@ -32,6 +32,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   logs: async () => (await import('./commands/logs.ts')).logs,
   token: async () => (await import('./commands/token.ts')).token,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
+  bootstrap: async () => (await import('./commands/setup.ts')).bootstrapServers,
+  peers: async () => (await import('./commands/setup.ts')).peers,
   test: async () => (await import('./test.ts')).test,
   demo: () => handOver('infra/demo.ts', 'runDemo'),
   bench: () => handOver('bench/main.ts', 'runBench'),

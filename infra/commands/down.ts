@@ -8,7 +8,7 @@ import { pathsOf } from '../native/paths.ts';
 import { stopRecorded } from '../native/process.ts';
 
 /** Longer than the sum of all grace times. */
-const GRACE_MS = 60_000;
+const GRACE_MS = 90_000;
 
 export async function down(config: InfraConfig): Promise<number> {
   const paths = pathsOf(config.home);

@@ -7,14 +7,14 @@ import { opensearchServer } from './opensearch.ts';
 import { isServer, PARTS, StackError, STOP_ORDER, type OnProgress, type Part } from './parts.ts';
 import { CHECKOUT, type Paths } from './paths.ts';
 import { PORTS_OF } from './ports.ts';
-import { lastLines, launch, readRecord, stopRecorded, stopRunning, type Exit, type Launch, type Running, type RunRecord } from './process.ts';
+import { isAlive, lastLines, launch, readRecord, stopRecorded, stopRunning, type Exit, type Launch, type Running, type RunRecord } from './process.ts';
 import { s3Server } from './s3.ts';
 import { answers, type Server, type Site } from './server.ts';
 import { temporalServer } from './temporal.ts';
 
 const START_TIMEOUT_MS = 120_000;
-/** SeaweedFS waits 15 s for its own subscriptions when asked to stop; what it answered for is on disk already. */
-const GRACE_MS: Readonly<Record<Part, number>> = { gateway: 15_000, api: 5_000, worker: 15_000, temporal: 5_000, s3: 1_500, opensearch: 10_000 };
+/** Gateway and worker finish what they have begun, 20 s at most. SeaweedFS waits 15 s for its own subscriptions when asked to stop; what it answered for is on disk already. */
+const GRACE_MS: Readonly<Record<Part, number>> = { gateway: 25_000, api: 10_000, worker: 25_000, temporal: 5_000, s3: 1_500, opensearch: 10_000 };
 /** The started processes of one stack. */
 export class Children {
   readonly #running = new Map<Part, Running>();
@@ -25,6 +25,7 @@ export class Children {
   readonly #onCrash: (part: Part, exit: Exit) => void;
   readonly #onProgress: OnProgress;
   #stopping = false;
+  #stopped: Promise<void> | undefined;
 
   constructor(site: Site, env: Readonly<Record<string, string>>, binaries: Binaries, onCrash: (part: Part, exit: Exit) => void, onProgress: OnProgress) {
     this.#site = site;
@@ -90,7 +91,13 @@ export class Children {
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await running.exited;
   }
 
-  async stop(): Promise<void> {
+  /** Stops everything, door first. A second call joins the first. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  async #stopAll(): Promise<void> {
     this.#stopping = true;
     for (const group of STOP_ORDER) await Promise.all(group.map((part) => this.#end(part)));
     for (const server of Object.values(this.#servers)) server.cleanUp?.(this.#site);
@@ -122,9 +129,10 @@ export class Children {
 /** Ends parts whose starter is gone, found by their records in `.pacs/run/`. @returns how many there were */
 export async function stopLeftovers(paths: Paths): Promise<number> {
   const records = PARTS.map((part) => readRecord<RunRecord>(paths.runFileOf(part))).filter((record) => record !== undefined);
+  const alive = records.filter(isAlive).length;
   await Promise.all(records.map(async (record) => {
     await stopRecorded(record, GRACE_MS[record.part]);
     rmSync(paths.runFileOf(record.part), { force: true });
   }));
-  return records.length;
+  return alive;
 }

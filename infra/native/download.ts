@@ -74,7 +74,7 @@ export async function fetchOnce(
 }
 
 /** Installs pinned wheels into a folder, without touching the system's or the user's Python packages. */
-async function pipInstall(requirements: string, target: string, cacheDir: string, signal?: AbortSignal): Promise<void> {
+export async function pipInstall(requirements: string, target: string, cacheDir: string, signal?: AbortSignal): Promise<void> {
   const tmp = path.join(cacheDir, 'tmp');
   mkdirSync(tmp, { recursive: true });
   await run('python3', [

@@ -59,6 +59,7 @@ export function ownEnvironment({ paths, ports, s3Keys, external }: Site, given: 
     PACS_API_PORT: `${ports.api}`,
     PACS_TOKEN_KEY_FILE: paths.tokenKey,
     PACS_TENANTS: tenantId,
+    PACS_STOW_DIR: path.join(paths.spool, 'stow'),
     ...given,
   };
 }

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { StackError, type Part } from './parts.ts';
 
 /** Default port of everything that listens. SeaweedFS expects its gRPC ports 10000 above; the last four rows hold to that. */
@@ -97,7 +98,7 @@ export function portOwner(port: number): { readonly pid: number; readonly name: 
     );
     for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
       if (openFiles(pid).some((file) => inodes.has(file))) {
-        return { pid: Number(pid), name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() };
+        return { pid: Number(pid), name: path.basename(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '') };
       }
     }
   } catch {

@@ -21,6 +21,8 @@ export const s3Server = (binaries: Binaries): Server => ({
         '-logtostderr', 'server', `-dir=${paths.s3Data}`, '-ip=127.0.0.1', '-ip.bind=127.0.0.1',
         '-master.telemetry=false', `-master.port=${ports.s3Master}`, `-master.port.grpc=${ports.s3MasterGrpc}`,
         '-master.volumeSizeLimitMB=1024',
+        // a lone master waits this long for other masters before it leads; the default makes a restart take 18 s
+        '-master.electionTimeout=500ms', '-master.heartbeatInterval=100ms',
         `-volume.port=${ports.s3Volume}`, `-volume.port.grpc=${ports.s3VolumeGrpc}`, '-volume.max=0', '-volume.index=leveldb',
         '-volume.preStopSeconds=0',
         '-filer', `-filer.port=${ports.s3Filer}`, `-filer.port.grpc=${ports.s3FilerGrpc}`, `-filer.localSocket=${path.join(socketFolder(site), 'filer.sock')}`,
@@ -30,9 +32,19 @@ export const s3Server = (binaries: Binaries): Server => ({
       cwd: paths.s3Data,
     };
   },
-  healthy: ({ ports }) => answers(`http://127.0.0.1:${ports.s3}/healthz`),
+  healthy: async ({ ports }) => await answers(`http://127.0.0.1:${ports.s3}/healthz`) && hasVolumes(ports.s3Master),
   cleanUp: removeSockets,
 });
+
+/** The S3 gateway calls itself healthy before the volume server has told the master of its volumes; reads then fail. */
+async function hasVolumes(masterPort: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${masterPort}/dir/status`, { signal: AbortSignal.timeout(2000) });
+    return response.ok && (await response.text()).includes('"DataNodes":[{');
+  } catch {
+    return false;
+  }
+}
 
 /** A Unix socket's path may have 107 bytes; a deep checkout has more, and then the sockets lie with SeaweedFS's others. */
 const socketFolder = ({ paths }: Site): string => (paths.tmp.length < 90 ? paths.tmp : '/tmp');

@@ -67,6 +67,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const wanted = options.parts ?? PARTS;
   const servers = SERVERS.filter((part) => wanted.includes(part) && external[EXTERNAL[part]] === undefined);
   const own = OWN_PROCESSES.filter((part) => wanted.includes(part) && hasEntryPoint(part, onProgress));
+  const started = [...servers, ...own];
 
   makeFolders(paths);
   const claim = claimHome(paths, ports);
@@ -78,7 +79,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const env = ownEnvironment({ paths, ports, s3Keys: keys, external }, options.env ?? {});
     await requireFree([...servers, ...own], ports);
     const site: Site = { paths, ports, s3Keys: keys };
-    const parts = new Children(site, env, binaries, options.onCrash ?? (() => {}), onProgress);
+    const parts = new Children(site, env, binaries, (part, exit) => { if (isUp) options.onCrash?.(part, exit); }, onProgress);
+    let isUp = false;
     const giveUp = (): void => void parts.stop();
     options.signal?.addEventListener('abort', giveUp);
     try {
@@ -90,13 +92,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       }
       if (servers.includes('s3')) await syncBucketWrites(binaries.weed, ports, BUCKET);
       await Promise.all(own.map((part) => parts.start(part)));
+      const ended = started.find((part) => parts.pid(part) === undefined);
+      if (ended) throw new StackError(`${ended} ended again while the others started. Log: ${paths.logOf(ended)}`);
+      isUp = true;
     } catch (error) {
       await parts.stop();
       throw error;
     } finally {
       options.signal?.removeEventListener('abort', giveUp);
     }
-    const started = [...servers, ...own];
     claim.update('up', started, urlsOf(env));
     return {
       home: paths.home, ports, env, urls: urlsOf(env), parts: started,

