@@ -1,0 +1,296 @@
+import assert from 'node:assert/strict';
+import { parseAttributeId } from '../../dicom/tags.ts';
+import { textOf } from '../../domain/indexedAttributes.ts';
+import type { QueryLevel, StudyIndex } from '../../stores/ports.ts';
+import { aStudy, aTenant, aUID, type PackOptions } from '../support/aStudy.ts';
+
+type Match = Readonly<Record<string, string | readonly string[]>>;
+
+/** What every StudyIndex does. The index must show what it was given before `write` returns. */
+export function studyIndexSuite(name: string, make: (context: Mocha.Context) => Promise<StudyIndex>): void {
+  describe(`StudyIndex: ${name}`, () => {
+    let index: StudyIndex;
+    before(async function start() { index = await make(this); });
+    writingSuite(() => index);
+    matchingSuite(() => index);
+    pagingSuite(() => index);
+    locatingSuite(() => index);
+  });
+}
+
+const keys = (match: Match) => Object.entries(match).map(([id, value]) => ({ path: parseAttributeId(id)!, values: typeof value === 'string' ? [value] : value }));
+
+/** StudyIDs of what a search finds, sorted: each study of these tests is known by its StudyID. */
+async function found(index: StudyIndex, tenantId: string, match: Match, level: QueryLevel = 'studies'): Promise<readonly string[]> {
+  const { matches, total } = await index.search({ tenantId, level, match: keys(match), limit: 100, offset: 0 });
+  assert.equal(total, matches.length);
+  return matches.map((attributes) => textOf(attributes, '00200010') ?? '').sort();
+}
+
+async function write(index: StudyIndex, tenantId: string, studies: Readonly<Record<string, PackOptions['attributes']>>): Promise<void> {
+  await Promise.all(Object.entries(studies).map(([StudyID, attributes]) => index.write(aStudy(tenantId, { attributes: { StudyID, ...attributes } }), 1)));
+}
+
+function writingSuite(index: () => StudyIndex): void {
+  it('drops an older write and takes an equal one', async () => {
+    const tenantId = aTenant();
+    const studyInstanceUID = aUID();
+    const series = { studyInstanceUID, seriesInstanceUID: aUID(), instances: [{ sopInstanceUID: aUID() }] };
+    const named = (StudyID: string) => aStudy(tenantId, { ...series, attributes: { StudyID } });
+
+    await index().write(named('two'), 2);
+    await index().write(named('one'), 1);
+    await index().write(named('two'), 2);
+
+    assert.equal(await index().version(tenantId, studyInstanceUID), 2);
+    for (const level of ['studies', 'series', 'instances'] as const) assert.deepEqual(await found(index(), tenantId, {}, level), ['two']);
+  });
+
+  it('has version 0 of a study that it does not know', async () => {
+    assert.equal(await index().version(aTenant(), aUID()), 0);
+  });
+
+  it('keeps instances that a later write does not give again', async () => {
+    const tenantId = aTenant();
+    const studyInstanceUID = aUID();
+    const first = aStudy(tenantId, { studyInstanceUID, instances: [{}, {}] });
+    const second = aStudy(tenantId, { studyInstanceUID, instances: [{}] });
+
+    await index().write(first, 1);
+    await index().write(second, 2);
+
+    const located = await Array.fromAsync(index().locate(tenantId, { studyInstanceUID }));
+    assert.equal(located.length, 3);
+  });
+
+  it('never shows one tenant what is another\'s', async () => {
+    const [mine, theirs] = [aTenant(), aTenant()];
+    const study = { studyInstanceUID: aUID(), seriesInstanceUID: aUID(), instances: [{ sopInstanceUID: aUID() }], attributes: { PatientID: 'P1' } };
+    const { studyInstanceUID, seriesInstanceUID } = study;
+    await index().write(aStudy(mine, study), 1);
+
+    for (const level of ['studies', 'series', 'instances'] as const) {
+      assert.equal((await index().search({ tenantId: theirs, level, match: keys({ PatientID: 'P1' }), limit: 10, offset: 0 })).total, 0);
+      assert.equal((await index().search({ tenantId: theirs, level, studyInstanceUID, match: [], limit: 10, offset: 0 })).total, 0);
+    }
+    assert.deepEqual(await Array.fromAsync(index().locate(theirs, { studyInstanceUID, seriesInstanceUID })), []);
+    assert.deepEqual(await Array.fromAsync(index().locate(theirs, { studyInstanceUID, sopInstanceUID: study.instances[0]!.sopInstanceUID })), []);
+    assert.equal((await index().findElsewhere(theirs, { studyInstanceUID: '1', seriesInstanceUID: '2' }, [study.instances[0]!.sopInstanceUID])).size, 0);
+    assert.equal(await index().version(theirs, studyInstanceUID), 0);
+  });
+}
+
+type Rows = readonly (readonly [match: Match, expected: readonly string[]])[];
+const hostile = { a: '100%', b: '100x', c: '_1234', d: 'x1234', e: 'say "hi"', f: 'a\\b', g: 'a\\\\b', h: '(a|b)', i: '{"match_all":{}}', j: '<1-9>~#@&' };
+
+const cases: Readonly<Record<string, { readonly studies: Readonly<Record<string, PackOptions['attributes']>>; readonly rows: Rows }>> = {
+  'compares text exactly, padding aside': {
+    studies: { a: { PatientID: 'Ab 1' }, b: { PatientID: 'AB 1' }, c: { PatientID: ' Ab 1 ' }, d: { PatientID: '' }, e: {} },
+    rows: [[{ PatientID: 'Ab 1' }, ['a', 'c']], [{ PatientID: 'Ab 1  ' }, ['a', 'c']], [{ PatientID: 'ab 1' }, []], [{ PatientID: 'Ab' }, []]],
+  },
+  'finds everything by empty keys and stars': {
+    studies: { a: { PatientID: '1' }, b: {} },
+    rows: [[{}, ['a', 'b']], [{ PatientID: '' }, ['a', 'b']], [{ PatientID: '*' }, ['a', 'b']], [{ PatientName: '**' }, ['a', 'b']], [{ PatientID: '?*' }, ['a']]],
+  },
+  'reads * and ? as wild cards': {
+    studies: { a: { AccessionNumber: 'ACC-001' }, b: { AccessionNumber: 'ACC-01' }, c: { AccessionNumber: 'XACC-001' }, d: { AccessionNumber: 'ACC-😀1' } },
+    rows: [[{ AccessionNumber: 'ACC-*' }, ['a', 'b', 'd']], [{ AccessionNumber: 'ACC-??' }, ['b', 'd']], [{ AccessionNumber: '*001' }, ['a', 'c']],
+      [{ AccessionNumber: '*ACC*1' }, ['a', 'b', 'c', 'd']], [{ AccessionNumber: 'acc*' }, []]],
+  },
+  'takes characters of query languages as they are': {
+    studies: Object.fromEntries(Object.entries(hostile).map(([id, PatientID]) => [id, { PatientID }])),
+    rows: [...Object.entries(hostile).map(([id, PatientID]) => [{ PatientID }, [id]] as const),
+      [{ PatientID: '_*' }, ['c']], [{ PatientID: '*%' }, ['a']], [{ PatientID: '*\\*' }, ['f', 'g']], [{ PatientID: 'a\\?b' }, ['g']], [{ PatientID: '*"' }, ['e']],
+      [{ PatientID: '(?|?)' }, ['h']], [{ PatientID: '*~#@*' }, ['j']], [{ PatientID: '.*' }, []]],
+  },
+  'compares names without case and accents, group by group': {
+    studies: { a: { PatientName: 'Müller^Jürgen^^' }, b: { PatientName: { Alphabetic: 'Yamada^Tarou', Ideographic: '山田^太郎', Phonetic: 'やまだ^たろう' } }, c: { PatientName: 'MULLER^J' }, d: { PatientName: { Alphabetic: 'Tarou^Yamada', Ideographic: '太郎^山田' } } },
+    rows: [[{ PatientName: 'muller^jurgen' }, ['a']], [{ PatientName: 'MÜLLER*' }, ['a', 'c']], [{ PatientName: 'mull*^j*' }, ['a', 'c']], [{ PatientName: 'muller' }, []],
+      [{ PatientName: '山田*' }, ['b']], [{ PatientName: '*=山田^*' }, ['b']], [{ PatientName: 'Yamada*=山田*=やまだ*' }, ['b']], [{ PatientName: 'tarou*=山田*' }, []], [{ PatientName: 'やまた*' }, []]],
+  },
+  'reads ranges of dates, ends included': {
+    studies: { a: { StudyDate: '20240131' }, b: { StudyDate: '20240201' }, c: { StudyDate: '2024.02.02' }, d: { StudyDate: '' }, e: { StudyDate: 'unknown' } },
+    rows: [[{ StudyDate: '20240131-20240201' }, ['a', 'b']], [{ StudyDate: '-20240131' }, ['a']], [{ StudyDate: '20240201-' }, ['b', 'c']], [{ StudyDate: '20240202' }, ['c']],
+      [{ StudyDate: '20240301-20240101' }, []]],
+  },
+  'reads times of less precision as all that they cover': {
+    studies: { a: { StudyTime: '095959.999' }, b: { StudyTime: '10' }, c: { StudyTime: '1030' }, d: { StudyTime: '105959.999999' }, e: { StudyTime: '11:00:00' } },
+    rows: [[{ StudyTime: '10' }, ['b', 'c', 'd']], [{ StudyTime: '1000-1030' }, ['b', 'c']], [{ StudyTime: '-095959' }, ['a']], [{ StudyTime: '1059-' }, ['d', 'e']], [{ StudyTime: '105959' }, ['d']],
+      [{ StudyTime: '2200-0200' }, []]],
+  },
+  'combines keys, and lists of values as alternatives': {
+    studies: { a: { Modality: 'CT', PatientSex: 'F' }, b: { Modality: 'MR', PatientSex: 'F' }, c: { Modality: 'CR', PatientSex: 'M' } },
+    rows: [[{ ModalitiesInStudy: 'CT' }, ['a']], [{ ModalitiesInStudy: ['CT', 'MR'] }, ['a', 'b']], [{ ModalitiesInStudy: 'C?' }, ['a', 'c']], [{ ModalitiesInStudy: 'C*', PatientSex: 'F' }, ['a']]],
+  },
+  'compares numbers as numbers': {
+    studies: { a: { PatientWeight: '070.50' }, b: { PatientWeight: 70 } },
+    rows: [[{ PatientWeight: '70.5' }, ['a']], [{ PatientWeight: '7.0e1' }, ['b']], [{ NumberOfStudyRelatedInstances: '1' }, ['a', 'b']], [{ NumberOfStudyRelatedSeries: '2' }, []]],
+  },
+};
+
+function matchingSuite(index: () => StudyIndex): void {
+  for (const [title, { studies, rows }] of Object.entries(cases)) {
+    it(title, async () => {
+      const tenantId = aTenant();
+      await write(index(), tenantId, studies);
+
+      const results = await Promise.all(rows.map(async ([match]) => [match, await found(index(), tenantId, match)]));
+
+      assert.deepEqual(results, rows);
+    });
+  }
+
+  it('wants all keys of a sequence to match in one item', async () => {
+    const tenantId = aTenant();
+    const item = (step: string, procedure: string) => ({ '00400009': { vr: 'SH', Value: [step] }, '00401001': { vr: 'SH', Value: [procedure] } });
+    await index().write(aStudy(tenantId, { attributes: { StudyID: 'a', RequestAttributesSequence: [item('S1', 'R1'), item('S2', 'R2')] } }), 1);
+    await index().write(aStudy(tenantId, { attributes: { StudyID: 'b', RequestAttributesSequence: [item('S1', 'R2')] } }), 1);
+    const step = (match: Match) => found(index(), tenantId, match, 'series');
+
+    assert.deepEqual(await step({ '00400275.00400009': 'S1' }), ['a', 'b']);
+    assert.deepEqual(await step({ '00400275.00400009': 'S2' }), ['a']);
+    assert.deepEqual(await step({ '00400275.00400009': 'S1', '00400275.00401001': 'R2' }), ['b']);
+    assert.deepEqual(await step({ '00400275.00400009': 'S?', '00400275.00401001': 'R1' }), ['a']);
+    assert.deepEqual(await step({ '00400275.00400009': '*' }), ['a', 'b']);
+  });
+
+  it('takes a list of a thousand and more UIDs', async () => {
+    const tenantId = aTenant();
+    const studyInstanceUID = aUID();
+    await index().write(aStudy(tenantId, { studyInstanceUID, attributes: { StudyID: 'a' } }), 1);
+    const others = Array.from({ length: 3_000 }, (_, number) => `1.2.3.${number}`);
+
+    assert.deepEqual(await found(index(), tenantId, { StudyInstanceUID: [...others, studyInstanceUID] }), ['a']);
+    assert.deepEqual(await found(index(), tenantId, { StudyInstanceUID: others }), []);
+    assert.deepEqual(await found(index(), tenantId, { StudyInstanceUID: `${studyInstanceUID.slice(0, -1)}*` }), []);
+  });
+
+  it('refuses what it cannot match with a sentence that names no value', async () => {
+    const rows: readonly (readonly [QueryLevel, Match, RegExp])[] = [
+      ['studies', { SOPInstanceUID: 'secret' }, /SOPInstanceUID is not an attribute that studies are searched by/],
+      ['instances', { ModalitiesInStudy: 'secret' }, /ModalitiesInStudy/],
+      ['studies', { ProcedureCodeSequence: 'secret' }, /is a sequence/],
+      ['studies', { 'PatientName.PatientID': 'secret' }, /PatientName is not a sequence/],
+      ['studies', { StudyDate: 'secret' }, /StudyDate is not one of its VR DA/],
+      ['series', { SeriesNumber: 'secret' }, /SeriesNumber is not one of its VR IS/],
+      ['studies', { '00091001': 'secret' }, /00091001/],
+      ['series', { 'RequestAttributesSequence.ScheduledProtocolCodeSequence.CodeValue': 'secret' }, /too deep/],
+    ];
+    for (const [level, match, expected] of rows) {
+      await assert.rejects(index().search({ tenantId: aTenant(), level, match: keys(match), limit: 1, offset: 0 }), (error: Error) => {
+        assert.equal(error.name, 'UnsupportedMatch');
+        assert.match(error.message, expected);
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      });
+    }
+  });
+
+  it('gives back the attributes as they were written', async () => {
+    const tenantId = aTenant();
+    const study = aStudy(tenantId, { attributes: { PatientName: { Alphabetic: 'Doe^Jane', Ideographic: '山田' }, StudyDate: 'odd', PatientWeight: 70.5, OtherPatientIDsSequence: [{ '00100020': { vr: 'LO', Value: ['x'] } }] } });
+    await index().write(study, 1);
+
+    const { matches } = await index().search({ tenantId, level: 'studies', match: [], limit: 10, offset: 0 });
+
+    assert.deepEqual(matches, [study.study.attributes]);
+  });
+}
+
+function pagingSuite(index: () => StudyIndex): void {
+  const idsOf = async (tenantId: string, level: QueryLevel, tag: string, limit: number, offset: number) => {
+    const { matches, total } = await index().search({ tenantId, level, match: [], limit, offset });
+    return { total, ids: matches.map((attributes) => textOf(attributes, tag)) };
+  };
+
+  it('lists the newest study first, page by page', async () => {
+    const tenantId = aTenant();
+    await write(index(), tenantId, { a: { StudyDate: '20240101', StudyTime: '0900' }, b: { StudyDate: '20240101', StudyTime: '10' }, c: { StudyDate: '20240202' }, d: { StudyDate: '20230101', StudyTime: '23' }, e: {} });
+
+    const pages = await Promise.all([0, 2, 4, 6].map((offset) => idsOf(tenantId, 'studies', '00200010', 2, offset)));
+
+    assert.deepEqual(pages.map(({ ids }) => ids), [['c', 'b'], ['a', 'd'], ['e'], []]);
+    assert.deepEqual(pages.map(({ total }) => total), [5, 5, 5, 5]);
+  });
+
+  it('lists instances by number, those without one last', async () => {
+    const tenantId = aTenant();
+    const numbers = [10, 9, undefined, '2'];
+    await index().write(aStudy(tenantId, { instances: numbers.map((number) => ({ ...(number === undefined ? {} : { attributes: { InstanceNumber: number } }) })) }), 1);
+
+    assert.deepEqual((await idsOf(tenantId, 'instances', '00200013', 10, 0)).ids, ['2', '9', '10', undefined]);
+  });
+
+  it('counts when no results are wanted', async () => {
+    const tenantId = aTenant();
+    await write(index(), tenantId, { a: {}, b: {} });
+
+    assert.deepEqual(await idsOf(tenantId, 'studies', '00200010', 0, 0), { total: 2, ids: [] });
+  });
+
+  it('searches series and instances within a study and a series', async () => {
+    const tenantId = aTenant();
+    const [studyInstanceUID, seriesInstanceUID] = [aUID(), aUID()];
+    await index().write(aStudy(tenantId, { studyInstanceUID, seriesInstanceUID, instances: [{}, {}] }, { instances: [{}] }), 1);
+    await index().write(aStudy(tenantId, {}), 1);
+    const totalOf = async (level: QueryLevel, scope: object) => (await index().search({ tenantId, level, match: [], limit: 10, offset: 0, ...scope })).total;
+
+    assert.equal(await totalOf('series', { studyInstanceUID }), 2);
+    assert.equal(await totalOf('instances', { studyInstanceUID }), 3);
+    assert.equal(await totalOf('instances', { studyInstanceUID, seriesInstanceUID }), 2);
+    assert.equal(await totalOf('instances', {}), 4);
+  });
+}
+
+function locatingSuite(index: () => StudyIndex): void {
+  it('locates instances by series, number and UID', async () => {
+    const tenantId = aTenant();
+    const study = aStudy(tenantId, { seriesInstanceUID: '1.2', instances: [3, 1, 2].map((InstanceNumber) => ({ sopInstanceUID: `1.2.${InstanceNumber}`, attributes: { InstanceNumber } })) },
+      { seriesInstanceUID: '1.1', instances: [{ sopInstanceUID: '1.1.1' }] });
+    await index().write(study, 1);
+
+    const located = await Array.fromAsync(index().locate(tenantId, { studyInstanceUID: study.studyInstanceUID }));
+
+    assert.deepEqual(located.map(({ sopInstanceUID }) => sopInstanceUID), ['1.1.1', '1.2.1', '1.2.2', '1.2.3']);
+    const { attributes: _, committedAt: __, ...fields } = study.instances.find(({ sopInstanceUID }) => sopInstanceUID === '1.2.1')!;
+    assert.deepEqual(located[1], { ...fields, tenantId, studyInstanceUID: study.studyInstanceUID, verdict: 'accepted' });
+  });
+
+  it('locates one instance, in its own series and study alone', async () => {
+    const tenantId = aTenant();
+    const sopInstanceUID = aUID();
+    const { studyInstanceUID, series } = await writeOne(tenantId, sopInstanceUID);
+    const uids = async (scope: Parameters<StudyIndex['locate']>[1]) => (await Array.fromAsync(index().locate(tenantId, scope))).map((location) => location.sopInstanceUID);
+
+    assert.deepEqual(await uids({ studyInstanceUID, sopInstanceUID }), [sopInstanceUID]);
+    assert.deepEqual(await uids({ studyInstanceUID, seriesInstanceUID: series[0]!.seriesInstanceUID, sopInstanceUID }), [sopInstanceUID]);
+    assert.deepEqual(await uids({ studyInstanceUID, seriesInstanceUID: '1.9', sopInstanceUID }), []);
+    assert.deepEqual(await uids({ studyInstanceUID: '1.9', sopInstanceUID }), []);
+    assert.deepEqual(await uids({ studyInstanceUID, sopInstanceUID: `${sopInstanceUID}|x` }), []);
+  });
+
+  it('finds instances that other studies or series hold, the first commit of each', async () => {
+    const tenantId = aTenant();
+    const [here, there, alone] = [aUID(), aUID(), aUID()];
+    const own = aStudy(tenantId, { instances: [{ sopInstanceUID: here }, { sopInstanceUID: there }] });
+    const later = aStudy(tenantId, { committedAt: '2024-06-02T00:00:00.000Z', instances: [{ sopInstanceUID: there }] });
+    const earlier = aStudy(tenantId, { committedAt: '2024-06-01T00:00:00.000Z', instances: [{ sopInstanceUID: there }, { sopInstanceUID: alone }] });
+    for (const study of [own, later, earlier]) await index().write(study, 1);
+    const series = { studyInstanceUID: own.studyInstanceUID, seriesInstanceUID: own.series[0]!.seriesInstanceUID };
+
+    const found = await index().findElsewhere(tenantId, series, [here, there, aUID()]);
+
+    assert.deepEqual([...found.keys()], [there]);
+    assert.equal(found.get(there)?.studyInstanceUID, earlier.studyInstanceUID);
+    const sibling = await index().findElsewhere(tenantId, { ...series, seriesInstanceUID: '1.9' }, [here]);
+    assert.equal(sibling.get(here)?.studyInstanceUID, own.studyInstanceUID);
+    assert.equal((await index().findElsewhere(tenantId, series, [])).size, 0);
+  });
+
+  async function writeOne(tenantId: string, sopInstanceUID: string) {
+    const study = aStudy(tenantId, { instances: [{ sopInstanceUID }] });
+    await index().write(study, 1);
+    return study;
+  }
+}
+
