@@ -70,7 +70,7 @@ function valuesOf(name: string, path: readonly Tag[], text: string): readonly st
   }
   const form = vr === undefined ? undefined : rangeForms[vr];
   if (text !== '' && form && !form.pattern.test(text)) throw badRequest(`${printable(name)} takes ${form.says}.`);
-  return text === '' || /^\*+$/.test(text) ? [] : [text];
+  return /^(?:\s*|\*+)$/.test(text) ? [] : [text];
 }
 
 const date = String.raw`\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])`;
