@@ -216,7 +216,7 @@ export class Starter {
     // Calls that were under way together fail together: that counts once.
     if (clock.now() >= this.#pausedUntil) this.#pausedUntil = clock.now() + jittered(doubled(firstDelayMs, this.#failuresInRow++, maxDelayMs), random);
     if (this.#problem === undefined) log.warn({ err: error }, 'The cloud does not answer; what was received waits in the spool');
-    this.#problem = error instanceof Error ? error.message : String(error);
+    this.#problem = rootOf(error);
     conversation.state = 'queued';
     this.#queue.push(conversation);
   }
@@ -224,3 +224,10 @@ export class Starter {
 
 const doubled = (firstMs: number, times: number, maxMs: number): number => Math.min(firstMs * 2 ** Math.min(times, 30), maxMs);
 const jittered = (ms: number, random: () => number): number => Math.ceil(ms * (0.5 + random() / 2));
+
+/** What lies at the bottom of a wrapped error, in its own words. */
+function rootOf(error: unknown): string {
+  let cause = error;
+  while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
+  return cause instanceof Error ? cause.message : String(cause);
+}

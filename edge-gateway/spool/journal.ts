@@ -47,11 +47,15 @@ export async function readJournal(path: string): Promise<{ readonly lines: reado
   return { lines, tornCount: parts.length - lines.length };
 }
 
+/** A line that needs no sync waits this long for others: one write each would cost as much as writing the instance. */
+const noteDelayMs = 100;
+
 /** Appends lines to an association's journal. Owned by the gateway process alone. */
 export class Journal {
   readonly #file: FileHandle;
   #pending = '';
   #writing: Promise<void> | undefined;
+  #noteTimer: NodeJS.Timeout | undefined;
   /** The last write may have left half a line: the next one starts on a line of its own. */
   #torn: boolean;
 
@@ -65,10 +69,13 @@ export class Journal {
     return new Journal(file, (await file.stat()).size > 0);
   }
 
-  /** Writes soon, without sync and without telling of a failure: for lines that the tar files make good. */
+  /** Writes within `noteDelayMs`, without sync and without telling of a failure: for lines that the tar files make good. */
   note(line: JournalLine): void {
     this.#pending += encodeLine(line);
-    this.#flush().catch(() => undefined);
+    this.#noteTimer ??= setTimeout(() => {
+      this.#noteTimer = undefined;
+      this.#flush().catch(() => undefined);
+    }, noteDelayMs);
   }
 
   /** On disk when it resolves, with everything noted before. */
@@ -80,6 +87,7 @@ export class Journal {
 
   /** Idempotent. */
   async close(): Promise<void> {
+    clearTimeout(this.#noteTimer);
     await this.#flush().catch(() => undefined);
     await this.#file.close();
   }
