@@ -32,6 +32,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
   let instanceCount = input.carried?.revision ?? 0;
   let routedRevision = input.carried?.routedRevision ?? 0;
   let summary: Readonly<Record<string, number>> = {};
+  let indexedAt = new Date();
   const board = openFlowBoard(() => ({ ...summary, waitingPacks: waiting.length }));
   const parking = openParkingLot(board, (event) => recordAudit([auditOfPark({ ...flow(input), studyInstanceUID }, event)]));
   setHandler(defineUpdate<AddPackResult, [RegisteredPack]>(addPackUpdate), (pack) => {
@@ -52,6 +53,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     if (result.value.instanceCount !== instanceCount) upsertSearchAttributes([{ key: keys.instanceCount, value: result.value.instanceCount }]);
     ({ instanceCount } = result.value);
     summary = { ...result.value };
+    indexedAt = new Date();
     board.show('RUNNING', `${instanceCount} instances in ${result.value.seriesCount} series are indexed; waits whether more arrive.`);
   };
 
@@ -59,11 +61,13 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     await condition(() => waiting.length > 0, routedRevision === instanceCount ? input.closeAfterMs : input.quietMs);
     if (waiting.length > 0) await index();
     else if (routedRevision !== instanceCount) {
+      const stableAt = new Date();
+      const revision = instanceCount;
       const routes = await findRoutes({ tenantId, studyInstanceUID });
-      for (const route of routes) await startRoute(input, route, instanceCount);
-      await recordAudit(stableEvents(input, routes, summary, instanceCount));
-      routedRevision = instanceCount;
-      board.show('RUNNING', `Stable with ${instanceCount} instances; ${routes.length} routes started.`);
+      for (const route of routes) await startRoute(input, route, revision);
+      await recordAudit(stableEvents(input, routes, { revision, summary, indexedAt, stableAt }));
+      routedRevision = revision;
+      board.show('RUNNING', `Stable with ${revision} instances; ${routes.length === 1 ? '1 route' : `${routes.length} routes`} started.`);
     } else {
       await parking.settled();
       // No await between this check and the return: a pack accepted in between would be lost.
@@ -101,12 +105,22 @@ async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, r
 
 const flow = ({ tenantId }: StudyLifecycleInput) => ({ tenantId, flowId: workflowInfo().workflowId, at: new Date() });
 
-function stableEvents(input: StudyLifecycleInput, routes: readonly PlannedRoute[], counts: Readonly<Record<string, number>>, revision: number): readonly AuditEvent[] {
+interface Stable {
+  readonly revision: number;
+  readonly summary: Readonly<Record<string, number>>;
+  readonly indexedAt: Date;
+  readonly stableAt: Date;
+}
+
+/** What the history of a study says when it has been quiet: indexed, stable, and each route that was started. */
+function stableEvents(input: StudyLifecycleInput, routes: readonly PlannedRoute[], { revision, summary, indexedAt, stableAt }: Stable): readonly AuditEvent[] {
   const { at, ...where } = { ...flow(input), studyInstanceUID: input.studyInstanceUID };
-  const base = { ...where, at: at.toISOString(), actor: 'flow' };
+  const base = { ...where, actor: 'flow' };
+  const id = `${input.studyInstanceUID}-${revision}`;
   return [
-    { ...base, eventId: `${input.studyInstanceUID}-stable-${revision}`, action: 'study.stable', counts },
+    { ...base, at: indexedAt.toISOString(), eventId: `${id}-indexed`, action: 'study.indexed', counts: summary },
+    { ...base, at: stableAt.toISOString(), eventId: `${id}-stable`, action: 'study.stable' },
     ...routes.map(({ ruleId, destinationId }): AuditEvent => ({
-      ...base, eventId: `${input.studyInstanceUID}-route-${ruleId}-${revision}`, action: 'route.started', destinationId, detail: `By rule ${ruleId}` })),
+      ...base, at: at.toISOString(), eventId: `${id}-route-${ruleId}`, action: 'route.started', destinationId, detail: `By rule ${ruleId}` })),
   ];
 }
