@@ -69,8 +69,8 @@ export class AcceptedAssociation implements UpperLayerUser {
     return this.#opening !== undefined && this.#end === undefined;
   }
 
-  abort(): void {
-    if (this.established) this.#context.logger.warn(this.#fields, 'association aborted by the gateway');
+  abort(why = 'the gateway shuts down'): void {
+    if (this.established) this.#context.logger.warn(this.#fields, `association aborted: ${why}`);
     this.#finish('aborted');
     this.#upperLayer.abort();
   }
@@ -175,10 +175,7 @@ export class AcceptedAssociation implements UpperLayerUser {
   }
 
   releaseIndication(): void {
-    if (this.#reader.insideMessage) {
-      this.#context.logger.warn(this.#fields, 'association aborted: it was to be released in the middle of a message');
-      return this.abort();
-    }
+    if (this.#reader.insideMessage) return this.abort('the peer wants it released in the middle of a message');
     const release = (): void => {
       this.#finish('released');
       this.#context.logger.info({ ...this.#fields, messageCount: this.#messageCount }, 'association released');
