@@ -88,8 +88,8 @@ function reader(env: Environment) {
     },
     yesOrNo: (name: string, byDefault: boolean): boolean => {
       const text = value(name);
-      if (text !== undefined && text !== 'true' && text !== 'false') problems.push(`${name} is neither true nor false`);
-      return text === undefined ? byDefault : text === 'true';
+      if (text !== undefined && text !== 'yes' && text !== 'no') problems.push(`${name} is neither yes nor no`);
+      return text === undefined ? byDefault : text === 'yes';
     },
   };
 }

@@ -6,7 +6,7 @@ import { explicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
 import { openPack, releasePack } from '../../../edge-gateway/spool/reader.ts';
 import { recoverFolder } from '../../../edge-gateway/spool/recovery.ts';
 import type { SpoolSession } from '../../../edge-gateway/spool/spool.ts';
-import { FakeClock, aDataSet, aFolder, aSpool, anAssociation, ctImageStorage, filesIn, removeFolders, sha256 } from './support.ts';
+import { FakeClock, aDataSet, aFolder, aSpool, anAssociation, ctImageStorage, filesIn, removeFolders, sha256, until } from './support.ts';
 
 const series = { studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1' };
 const identityOf = (sopInstanceUID: string) => ({ sopClassUID: ctImageStorage, sopInstanceUID, transferSyntaxUID: explicitVRLittleEndian });
@@ -29,6 +29,7 @@ async function aKilledSpool() {
   const session = spool.open(info);
   for (const [index, bytes] of files.entries()) await store(session, `1.2.${index + 1}`, bytes);
   const folder = join(await aFolder(), info.associationId);
+  await until(async () => (await readFile(join(spoolDir, info.associationId, 'journal.jsonl'), 'utf8')).split('"instance"').length === 4);
   await cp(join(spoolDir, info.associationId), folder, { recursive: true });
   await session.end('released');
   return { info, folder, tar: join(folder, 'open-0.tar'), journal: join(folder, 'journal.jsonl') };

@@ -53,7 +53,8 @@ async function kept(spoolDir: string): Promise<Set<string>> {
   return digests;
 }
 
-describe('gateway process', () => {
+describe('gateway process', function () {
+  this.timeout(30_000);
   const running: ChildProcess[] = [];
   after(async () => {
     for (const child of running) child.kill('SIGKILL');
