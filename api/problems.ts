@@ -1,6 +1,7 @@
 import type { Response } from 'express';
 import { statusOf as serverStatusOf } from '../stores/errors.ts';
 import { UnsupportedMatch, VersionConflict } from '../stores/ports.ts';
+import { MultipartError } from './dicomweb/multipartParser.ts';
 
 /** A problem document (RFC 9457). `detail` tells what happened, to which object, and what to do. */
 export interface Problem {
@@ -59,6 +60,7 @@ const unreachableNames: ReadonlySet<string> = new Set(['TimeoutError', 'Connecti
 const table: readonly (readonly [applies: (error: Error) => boolean, problem: (error: Error) => HttpProblem])[] = [
   [(error) => error instanceof HttpProblem, (error) => error as HttpProblem],
   [(error) => error instanceof UnsupportedMatch, (error) => badRequest(error.message)],
+  [(error) => error instanceof MultipartError, (error) => badRequest(error.message)],
   [(error) => error instanceof VersionConflict, () => new HttpProblem(412, 'Somebody else changed it since you read it. Read it again, make your change on that, and send it with the new ETag.')],
   [(error) => error instanceof URIError || statusOf(error) === 400, () => badRequest('The URL or the body of the request is malformed. Check percent-codes and JSON syntax.')],
   [(error) => statusOf(error) === 413, () => new HttpProblem(413, 'The body is larger than this resource takes.')],

@@ -11,7 +11,7 @@ import type { Flows } from '../flowsClient.ts';
 import { flowUrl } from '../flowUrls.ts';
 import { badRequest, HttpProblem, unavailable, unknownTenant } from '../problems.ts';
 import { negotiateJson, parseMediaRange } from './accept.ts';
-import { MultipartError, parseMultipart, type Part } from './multipartParser.ts';
+import { parseMultipart, type Part } from './multipartParser.ts';
 import { uidParameter } from './parameters.ts';
 import { receivePart, type ReceivedInstance, type Refusal } from './receivePart.ts';
 import { storeResponse, storeStatus } from './storeResponse.ts';
@@ -93,7 +93,7 @@ async function receiveRequest(deps: StoreDeps, context: TenantContext, parts: As
   const refused: Refusal[] = [];
   try {
     const packs = new StowPacks(context.tenantId, spool);
-    for await (const part of wellFormed(parts)) {
+    for await (const part of parts) {
       const taken = await receivePart(part, spool, studyInstanceUID);
       if (taken.kind === 'refused') refused.push(taken.refusal);
       else instances.push(taken.instance);
@@ -107,14 +107,6 @@ async function receiveRequest(deps: StoreDeps, context: TenantContext, parts: As
   } finally {
     await uploads.settled();
     await spool.close();
-  }
-}
-
-async function* wellFormed(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
-  try {
-    yield* parts;
-  } catch (error) {
-    throw error instanceof MultipartError ? badRequest(error.message) : error;
   }
 }
 
