@@ -1,3 +1,5 @@
+import { UnsupportedMatch } from './ports.ts';
+
 /** What a store was doing when it failed: tenant and key, never a patient attribute. */
 export interface StoreContext {
   readonly tenantId: string;
@@ -33,7 +35,7 @@ export async function inContext<T>(doing: string, context: StoreContext, run: ()
     return await run();
   } catch (error) {
     if (signal?.aborted) throw abortError(error);
-    if (error instanceof StoreError) throw error;
+    if (error instanceof StoreError || error instanceof UnsupportedMatch) throw error;
     throw new StoreError(`${doing} failed: ${describe(error)}`, context, { cause: error });
   }
 }

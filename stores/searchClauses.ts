@@ -48,6 +48,9 @@ export function clausesOf(level: QueryLevel, match: readonly MatchKey[]): Clause
     if (inner === undefined) own.push(...clauses);
     else bySequence.set(first, [...bySequence.get(first) ?? [], ...clauses]);
   }
+  if ([...own, ...[...bySequence.values()].flat()].reduce((sum, clause) => sum + countPatterns(clause), 0) > maxPatterns) {
+    throw new UnsupportedMatch('The query has too many values with wild cards.');
+  }
   return { own, bySequence: new Map([...bySequence].filter(([, clauses]) => clauses.length > 0)) };
 }
 
@@ -63,20 +66,34 @@ function clausesOfKey(path: readonly string[], tag: string, values: readonly str
   }
   if (isUniversal({ tag, vr, values })) return [];
   return [values.filter((value) => value.trim() !== '').flatMap((value): Clause => {
-    if (kind === 'name') return nameAlternatives(tag, value);
+    if (kind === 'name') return nameAlternatives(path, tag, value);
     if (kind === 'temporal') return [between(tag, parseRange(vr as 'DA' | 'TM' | 'DT', value) ?? malformed(path, vr))];
     const form = formOf(vr, value);
     if (kind === 'number' && form === '') malformed(path, vr);
-    return [alternative(termPrefix(tag), vr, form)];
+    return [alternative(path, termPrefix(tag), vr, form)];
   })];
 }
 
-const alternative = (prefix: string, vr: string, form: string): Alternative =>
-  hasWildCard(vr, form) ? { prefix, pattern: form } : { equals: prefix + form };
+/**
+ * Longer patterns are refused. OpenSearch builds an automaton of each: one of 5,000 stars overflows its stack, which ends the
+ * whole server, and from about 500 characters on it gives up on many.
+ */
+const maxPatternLength = 256;
+const maxPatterns = 300;
+
+function alternative(path: readonly string[], prefix: string, vr: string, form: string): Alternative {
+  if (!hasWildCard(vr, form)) return { equals: prefix + form };
+  const pattern = form.replace(/[*?]*\*[*?]*/g, (run) => `${run.replaceAll('*', '')}*`);
+  if (pattern.length <= maxPatternLength) return { prefix, pattern };
+  throw new UnsupportedMatch(`The value given for ${nameOf(path)} has wild cards and more than ${maxPatternLength} characters.`);
+}
+
+const countPatterns = (clause: Clause): number => clause.reduce((sum, one) =>
+  sum + ('pattern' in one ? 1 : 'all' in one ? one.all.reduce((inner, part) => inner + countPatterns(part), 0) : 0), 0);
 
 /** A name without `=` is sought in every component group; with `=` each group in its own, all of them. */
-function nameAlternatives(tag: string, value: string): Clause {
-  const inGroup = (text: string, group: number): Alternative => alternative(termPrefix(tag, group), 'PN', formOf('PN', text));
+function nameAlternatives(path: readonly string[], tag: string, value: string): Clause {
+  const inGroup = (text: string, group: number): Alternative => alternative(path, termPrefix(tag, group), 'PN', formOf('PN', text));
   const groups = value.split('=');
   if (groups.length === 1) return nameGroups.map((_, group) => inGroup(value, group));
   const asked = groups.map((text, group) => ({ text, group })).filter(({ text }) => !/^\**$/.test(text.trim()));

@@ -1,9 +1,9 @@
 import type { DicomJson } from '../dicom/json.ts';
 import { indexNames } from '../domain/keys.ts';
 import { chunksOf } from './concurrently.ts';
-import { inContext } from './errors.ts';
+import { inContext, statusOf } from './errors.ts';
 import { getDocument, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
-import type { InstanceLocation, StudyIndex } from './ports.ts';
+import { UnsupportedMatch, type InstanceLocation, type StudyIndex } from './ports.ts';
 import { filtersOf, searchOf } from './searchQuery.ts';
 import { searchAll, searchPage, type Query } from './sortedSearch.ts';
 import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
@@ -32,7 +32,7 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
     async search(request) {
       const search = searchOf(request);
       return inContext('Searching', { tenantId: request.tenantId, key: search.index }, async () => {
-        const { hits, total } = await searchPage<{ readonly attributes: DicomJson }>(client, search, request.offset, request.limit);
+        const { hits, total } = await searchPage<{ readonly attributes: DicomJson }>(client, search, request.offset, request.limit).catch(throwIfTooComplex);
         return { matches: hits.map(({ attributes }) => attributes), total };
       });
     },
@@ -47,6 +47,14 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
       return found;
     }),
   };
+}
+
+/** OpenSearch gives up on wild cards that allow too many ways, as `*1` before twenty `?`. That is the asker's to mend. */
+function throwIfTooComplex(error: unknown): never {
+  if (statusOf(error) === 400 && error instanceof Error && error.message.includes('Determinizing automaton')) {
+    throw new UnsupportedMatch('The wild cards of the query are too many to be searched by; make it more exact.');
+  }
+  throw error;
 }
 
 const about = (tenantId: string, studyInstanceUID: string) => ({ tenantId, key: `study ${studyInstanceUID}` });

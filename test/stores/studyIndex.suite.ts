@@ -95,7 +95,8 @@ const cases: Readonly<Record<string, { readonly studies: Readonly<Record<string,
   'reads * and ? as wild cards': {
     studies: { a: { AccessionNumber: 'ACC-001' }, b: { AccessionNumber: 'ACC-01' }, c: { AccessionNumber: 'XACC-001' }, d: { AccessionNumber: 'ACC-😀1' } },
     rows: [[{ AccessionNumber: 'ACC-*' }, ['a', 'b', 'd']], [{ AccessionNumber: 'ACC-??' }, ['b', 'd']], [{ AccessionNumber: '*001' }, ['a', 'c']],
-      [{ AccessionNumber: '*ACC*1' }, ['a', 'b', 'c', 'd']], [{ AccessionNumber: 'acc*' }, []]],
+      [{ AccessionNumber: '*ACC*1' }, ['a', 'b', 'c', 'd']], [{ AccessionNumber: 'acc*' }, []],
+      [{ AccessionNumber: `${'*'.repeat(5_000)}1` }, ['a', 'b', 'c', 'd']], [{ AccessionNumber: 'ACC-*?*?' }, ['a', 'b', 'd']]],
   },
   'takes characters of query languages as they are': {
     studies: Object.fromEntries(Object.entries(hostile).map(([id, PatientID]) => [id, { PatientID }])),
@@ -174,6 +175,8 @@ function matchingSuite(index: () => StudyIndex): void {
       ['studies', { StudyDate: 'secret' }, /StudyDate is not one of its VR DA/],
       ['series', { SeriesNumber: 'secret' }, /SeriesNumber is not one of its VR IS/],
       ['studies', { '00091001': 'secret' }, /00091001/],
+      ['studies', { PatientID: `${'secret*'.repeat(40)}` }, /PatientID has wild cards and more than 256 characters/],
+      ['studies', { PatientName: Array.from({ length: 200 }, (_, number) => `secret${number}*`) }, /too many values/],
       ['series', { 'RequestAttributesSequence.ScheduledProtocolCodeSequence.CodeValue': 'secret' }, /too deep/],
     ];
     for (const [level, match, expected] of rows) {

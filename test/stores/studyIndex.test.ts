@@ -72,6 +72,15 @@ describe('StudyIndex on a real OpenSearch server', () => {
     assert.equal(await fields(), before);
   });
 
+  it('refuses wild cards that the server gives up on, and the server lives on', async () => {
+    const search = (value: string) => index.search({ tenantId: aTenant(), level: 'studies', match: [{ path: ['00100020'], values: [value] }], limit: 1, offset: 0 });
+
+    await assert.rejects(search(`*1${'?'.repeat(24)}`), { name: 'UnsupportedMatch' });
+    await assert.rejects(search('a*'.repeat(2_000)), { name: 'UnsupportedMatch' });
+    assert.equal((await search(`${'*?'.repeat(100)}${'*'.repeat(9_000)}x`)).total, 0);
+    assert.equal((await search(`${'x'.repeat(50_000)}`)).total, 0);
+  });
+
   it('throws when a document is not taken', async () => {
     const study = aStudy(aTenant(), { seriesInstanceUID: '1'.repeat(600) });
 
