@@ -22,7 +22,7 @@ export type InfraConfig = {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const OWN = new Set(['PACS_HOME', 'PACS_PORT_OFFSET', 'PACS_BIN_DIR', 'PACS_SUPERVISOR']);
+const OWN = new Set(['PACS_HOME', 'PACS_PORT_OFFSET', 'PACS_BIN_DIR']);
 const PORT_SETTINGS: Readonly<Record<string, PortName>> = {
   PACS_DICOM_PORT: 'dicom',
   PACS_API_PORT: 'api',
