@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { statementFile, withTables } from '../infra/generateConformance.ts';
+import { status } from '../dicom/status.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 
@@ -43,7 +45,7 @@ describe('the tree', () => {
 
   it('each process reads its environment in its config.ts alone', () => {
     const readers = ['edge-gateway', 'api', 'workers', 'stores', 'activities', 'workflows', 'domain', 'dicom'].flatMap(filesOf)
-      .filter((file) => /process\.env/.test(read(file)) && !/\/(main|config)\.ts$/.test(file));
+      .filter((file) => /process\.env(?!\[?\.?'?UV_THREADPOOL_SIZE)/.test(read(file)) && !/\/(main|config)\.ts$/.test(file));
 
     assert.deepEqual(readers, []);
   });
@@ -55,6 +57,22 @@ describe('the tree', () => {
 
     assert.deepEqual([...used].filter((name) => !listed.has(name)).toSorted(), [], 'read but not listed');
     assert.deepEqual([...listed].filter((name) => !used.has(name)).toSorted(), [], 'listed but not read');
+  });
+
+  it('the conformance statement has the tables of dicom/', () => {
+    const statement = readFileSync(statementFile, 'utf8');
+
+    assert.equal(withTables(statement), statement, 'run: node infra/generateConformance.ts');
+  });
+
+  it('the conformance statement lists every status that the storage service answers', () => {
+    const statement = readFileSync(statementFile, 'utf8');
+    const answered = [...read('edge-gateway/services/storage.ts').matchAll(/\bstatus\.([a-zA-Z]+)\b/g)].map((match) => match[1] as keyof typeof status)
+      .filter((name) => Object.hasOwn(status, name));
+
+    const missing = [...new Set(answered)].filter((name) => !statement.includes(`| ${status[name].toString(16).toUpperCase().padStart(4, '0')} |`));
+
+    assert.deepEqual(missing, []);
   });
 });
 

@@ -1,0 +1,26 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { isRetiredSopClass, storageSopClasses } from '../dicom/sopClasses.ts';
+import { transferSyntaxes } from '../dicom/transferSyntaxes.ts';
+
+export const statementFile = path.resolve(import.meta.dirname, '..', 'docs', 'conformance-statement.md');
+
+/** The tables of the conformance statement that follow from dicom/, by the name of their marker. */
+const tables: Readonly<Record<string, () => readonly string[]>> = {
+  'storage-sop-classes': () => [
+    '| SOP Class | UID |', '| --- | --- |',
+    ...Object.entries(storageSopClasses).map(([uid, name]) => `| ${name}${isRetiredSopClass(uid) ? ' (retired)' : ''} | ${uid} |`),
+  ],
+  'transfer-syntaxes': () => [
+    '| Transfer Syntax | UID |', '| --- | --- |',
+    ...[...transferSyntaxes.values()].filter(({ negotiable }) => negotiable).map(({ uid, name, retired }) => `| ${name}${retired ? ' (retired)' : ''} | ${uid} |`),
+  ],
+};
+
+/** The statement with each table between its markers as the code has it now. */
+export function withTables(statement: string): string {
+  return Object.entries(tables).reduce((text, [name, rows]) =>
+    text.replace(new RegExp(`(<!-- table: ${name} -->\n)[^]*?(<!-- end -->)`), (_, begin: string, end: string) => `${begin}${rows().join('\n')}\n${end}`), statement);
+}
+
+if (import.meta.main) writeFileSync(statementFile, withTables(readFileSync(statementFile, 'utf8')));
