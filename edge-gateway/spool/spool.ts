@@ -40,6 +40,8 @@ export interface SpoolTotals {
 }
 
 const recoveriesAtOnce = 8;
+/** How often a folder that could not be recovered is tried again. */
+const mendEveryMs = 30_000;
 /** A sweep visits this many folders, or a twentieth of all. */
 const sweepMinCount = 200;
 
@@ -50,6 +52,7 @@ export class Spool {
   readonly #live = new Map<string, SpooledAssociation>();
   /** Folders that a disk error left in disorder, with how their association ended. */
   readonly #broken = new Map<string, AssociationEnd>();
+  #mendAt = 0;
   #sweepQueue: string[] = [];
 
   constructor(deps: SpoolDeps) {
@@ -104,7 +107,10 @@ export class Spool {
 
   /** Called every second or so: notices released packs, removes folders that are done, mends those that are broken. */
   async sweep(): Promise<void> {
-    for (const [associationId, how] of [...this.#broken]) await this.#recoverOne(associationId, how);
+    if (this.#deps.clock.now() >= this.#mendAt) {
+      this.#mendAt = this.#deps.clock.now() + mendEveryMs;
+      for (const [associationId, how] of [...this.#broken]) await this.#recoverOne(associationId, how);
+    }
     if (this.#sweepQueue.length === 0) this.#sweepQueue = [...this.#records.keys()];
     const count = Math.max(sweepMinCount, Math.ceil(this.#records.size / 20));
     for (const associationId of this.#sweepQueue.splice(0, count)) {
