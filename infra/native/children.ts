@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Binaries } from './download.ts';
-import { ENTRY_POINTS, EXTRA_ENVIRONMENT, healthUrl, inherited, urlsOf } from './environment.ts';
+import { ENTRY_POINTS, EXTRA_ENVIRONMENT, NODE_ARGS, healthUrl, inherited, urlsOf } from './environment.ts';
 import { opensearchServer } from './opensearch.ts';
 import { isServer, PARTS, StackError, STOP_ORDER, type OnProgress, type Part } from './parts.ts';
 import { CHECKOUT, type Paths } from './paths.ts';
@@ -120,7 +120,7 @@ export class Children {
       return { ...common, ...spec, env: { ...inherited(), TMPDIR: paths.tmp, ...env } };
     }
     return {
-      ...common, command: process.execPath, args: [path.join(CHECKOUT, ENTRY_POINTS[part])], cwd: CHECKOUT,
+      ...common, command: process.execPath, args: [...NODE_ARGS[part], path.join(CHECKOUT, ENTRY_POINTS[part])], cwd: CHECKOUT,
       env: { ...inherited(), ...this.#env, ...EXTRA_ENVIRONMENT[part] },
     };
   }

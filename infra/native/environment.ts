@@ -88,6 +88,16 @@ export const ENTRY_POINTS: Readonly<Record<OwnProcess, string>> = {
   api: 'api/main.ts',
 };
 
+/**
+ * `--max-semi-space-size`: the gateway's short-lived objects are socket buffers outside the heap; with V8's default the heap
+ * waits so long that their size alone forces about ten full collections a second (1.9–2.4 ms of CPU an instance against 1.8).
+ */
+export const NODE_ARGS: Readonly<Record<OwnProcess, readonly string[]>> = {
+  gateway: ['--max-semi-space-size=1'],
+  worker: [],
+  api: [],
+};
+
 /** `UV_THREADPOOL_SIZE`: the gateway syncs a file per instance, and four threads for that would be its ceiling. */
 export const EXTRA_ENVIRONMENT: Readonly<Record<OwnProcess, Readonly<Record<string, string>>>> = {
   gateway: { UV_THREADPOOL_SIZE: '16' },
