@@ -72,11 +72,11 @@ export async function freePorts(): Promise<Ports> {
 }
 
 /** @throws StackError naming each port that is taken, who has it, and the setting that moves it */
-export async function requireFree(parts: readonly Part[], ports: Ports, hosts: Partial<Record<PortName, string>> = {}): Promise<void> {
+export async function requireFree(parts: readonly Part[], ports: Ports): Promise<void> {
   const problems: string[] = [];
   for (const part of parts) {
     for (const name of PORTS_OF[part]) {
-      if (await isFree(ports[name], hosts[name])) continue;
+      if (await isFree(ports[name])) continue;
       const owner = portOwner(ports[name]);
       problems.push(`Port ${ports[name]} (${part}: ${name}) is taken${owner ? ` by process ${owner.pid} (${owner.name})` : ''}.`);
     }
