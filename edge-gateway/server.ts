@@ -112,6 +112,8 @@ export function createDicomServer(options: DicomServerOptions): DicomServer {
   const server = options.tls
     ? createTlsServer({ ...options.tls, handshakeTimeout: limits.artimTimeoutMs }, take)
     : createServer(take);
+  // Connections in a TLS handshake are not among `connections` yet; this bounds them too.
+  server.maxConnections = 3 * (limits.maxAssociations + limits.maxHandshakes);
   // A TLS handshake that fails never becomes a connection here.
   server.on('tlsClientError', (error: Error) => options.logger.warn({ reason: error.message }, 'TLS handshake failed'));
 

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { applicationContextUID, implementationClassUID, implementationVersionName } from '../../dicom/uid.ts';
 import { isAETitle } from '../upper-layer/negotiation.ts';
@@ -61,7 +61,7 @@ const associateRequest = (proposal: AssociationProposal, maxLengthBytes: number)
 });
 
 const openSocket = ({ host, port, tls }: AssociationProposal): Socket =>
-  tls ? connectTls({ servername: host, ...tls, host, port }) : connect({ host, port });
+  tls ? connectTls({ ...(isIP(host) === 0 && { servername: host }), ...tls, host, port }) : connect({ host, port });
 
 /**
  * Opens an association in the requestor role (PS3.8 7.1). It may have accepted none of the contexts.

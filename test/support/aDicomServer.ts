@@ -21,6 +21,8 @@ export interface TestServer {
   /** The sentences of warnings and errors. */
   readonly incidents: string[];
   readonly logLines: string[];
+  /** Bytes of data sets that the session has taken. */
+  arrivedBytes(): number;
 }
 
 const running: DicomServer[] = [];
@@ -33,6 +35,7 @@ export async function aDicomServer(options: Partial<DicomServerOptions> & { read
   const interrupted: AssociationEnd[] = [];
   const incidents: string[] = [];
   const logLines: string[] = [];
+  let arrivedBytes = 0;
   const log = (list: string[]) => (fields: object, sentence: string): void => {
     logLines.push(`${JSON.stringify(fields)} ${sentence}`);
     list.push(sentence);
@@ -40,7 +43,10 @@ export async function aDicomServer(options: Partial<DicomServerOptions> & { read
   const keep = async (request: DimseRequest): Promise<DimseResponse> => {
     const hash = createHash('sha256');
     try {
-      const lengthBytes = await request.dataSet!.consume((fragment) => void hash.update(fragment));
+      const lengthBytes = await request.dataSet!.consume((fragment) => {
+        arrivedBytes += fragment.length;
+        hash.update(fragment);
+      });
       const sopInstanceUID = request.command.affectedSOPInstanceUID!;
       kept.push({ sopInstanceUID, transferSyntaxUID: request.transferSyntaxUID, lengthBytes, sha256: hash.digest('hex') });
       return { status: 0 };
@@ -61,7 +67,7 @@ export async function aDicomServer(options: Partial<DicomServerOptions> & { read
   });
   running.push(server);
   const { port } = await server.listen();
-  return { server, port, associations, kept, ends, interrupted, incidents, logLines };
+  return { server, port, associations, kept, ends, interrupted, incidents, logLines, arrivedBytes: () => arrivedBytes };
 }
 
 /** For `afterEach`. */

@@ -281,11 +281,11 @@ describe('the acceptor, during an association', () => {
     ['aborted', (peer) => peer.send(abortPdu)], ['lost', (peer) => peer.reset()], ['lost', (peer) => peer.end()],
   ] as const satisfies readonly (readonly [string, (peer: ScriptedPeer) => void])[]) {
     it(`has the data set throw when the association is ${how} in the middle (${leave.toString().includes('end') ? 'FIN' : 'A-ABORT or RST'})`, async () => {
-      const { port, kept, ends, interrupted, incidents } = await aDicomServer();
+      const { port, kept, ends, interrupted, incidents, arrivedBytes } = await aDicomServer();
       const peer = await associatedPeer(port);
 
       peer.send(command(3, storeRQ(1)), fragment(3, 0, 100_000));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await until(() => arrivedBytes() === 100_000, 'the first half arrived');
       leave(peer);
 
       await until(() => ends.length === 1, 'the session was told');
@@ -428,10 +428,10 @@ describe('the listener', () => {
   });
 
   it('aborts what still runs when the time to drain is over, and waits for the sessions', async () => {
-    const { port, server, ends, interrupted } = await aDicomServer();
+    const { port, server, ends, interrupted, arrivedBytes } = await aDicomServer();
     const peer = await associatedPeer(port);
     peer.send(command(3, storeRQ(1)), fragment(3, 0, 10));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => arrivedBytes() === 10, 'the data set began');
 
     await server.close({ drainMs: 30 });
 
