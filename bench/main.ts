@@ -1,0 +1,44 @@
+import { parseArgs } from 'node:util';
+import { readConfig } from '../infra/config.ts';
+import { StackError } from '../infra/native/parts.ts';
+import { benchIngest } from './ingest.ts';
+import { benchMemory } from './memory.ts';
+import { benchProfile } from './profile.ts';
+
+const usage = `Usage: ./pacs bench ingest|memory|profile
+
+  ingest    CT instances of 526 KB from 1, 2, 4 and 8 associations at once, against the DICOM receivers that are installed
+            [--quick] [--instances 800] [--associations 1,2,4,8] [--repeat 3] [--no-peers]
+  memory    the highest memory of every process: 4 and 20 associations, one instance of 1 GB, four of them at once
+  profile   where the processes' time goes [--instances 800] [--associations 4]
+
+Results lie in .pacs/bench/. Other work on the machine shows in the figures: read them as ratios of one run.`;
+
+/** `./pacs bench …` @returns the exit code */
+export async function runBench(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args], allowPositionals: true, allowNegative: true,
+    options: {
+      quick: { type: 'boolean', default: false }, peers: { type: 'boolean', default: true }, repeat: { type: 'string' },
+      instances: { type: 'string', default: '800' }, associations: { type: 'string' },
+    },
+  });
+  if (process.platform !== 'linux') throw new StackError('bench reads /proc: it needs Linux.');
+  const config = readConfig(process.env);
+  const command = ['./pacs bench', ...args].join(' ');
+  const instanceCount = whole('--instances', values.instances);
+  const associationCounts = (given: string): readonly number[] => given.split(',').map((text) => whole('--associations', text));
+  if (positionals[0] === 'ingest') {
+    const repetitions = values.quick ? 1 : whole('--repeat', values.repeat ?? '3');
+    return benchIngest(config, { instanceCount, associationCounts: associationCounts(values.associations ?? '1,2,4,8'), repetitions, peers: values.peers }, command);
+  }
+  if (positionals[0] === 'memory') return benchMemory(config, command);
+  if (positionals[0] === 'profile') return benchProfile(config, { associationCount: associationCounts(values.associations ?? '4')[0]!, instanceCount });
+  console.log(usage);
+  return 64;
+}
+
+function whole(name: string, text: string): number {
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new StackError(`${name} takes whole numbers from 1, not "${text}".`);
+}
