@@ -1,6 +1,6 @@
 import {
   isGrpcDeadlineError, QueryNotRegisteredError, WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, WorkflowUpdateFailedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo,
+  WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo, type WorkflowHandle,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, type Priority as TemporalPriority, type SearchAttributePair } from '@temporalio/common';
 import type { Priority } from '../domain/tenant.ts';
@@ -14,58 +14,14 @@ const statusWaitMs = 2_000;
 const decisionWaitMs = 10_000;
 const requestMemo = 'request';
 
+type Handle = (flowId: string) => WorkflowHandle;
+
 /** Flows on a Temporal server. */
 export function createTemporalFlows(client: Client): Flows {
-  const handle = (flowId: string) => client.workflow.getHandle(flowId);
+  const handle: Handle = (flowId) => client.workflow.getHandle(flowId);
   return {
-    async startIngest(flowId, input, packs, end) {
-      const [first, ...rest] = packs;
-      if (!first) throw new RangeError('An ingest without packs is not started');
-      await client.workflow.signalWithStart('ingestAssociation', {
-        ...startOptions(flowId, input), args: [input], signal: packReadySignal, signalArgs: [first], typedSearchAttributes: ingestAttributes(input),
-      });
-      for (const pack of rest) await handle(flowId).signal(packReadySignal, pack);
-      await handle(flowId).signal(associationEndedSignal, end);
-    },
-    async ended(flowId, waitMs, signal) {
-      const timeout = AbortSignal.timeout(waitMs);
-      try {
-        await client.withAbortSignal(AbortSignal.any([signal, timeout]), () => handle(flowId).result());
-        return true;
-      } catch (error) {
-        if (error instanceof WorkflowFailedError) return true;
-        if (timeout.aborted && !signal.aborted) return false;
-        throw error;
-      }
-    },
-    async startRoute(flowId, input, request) {
-      try {
-        await client.workflow.start('routeStudy', {
-          ...startOptions(flowId, input), args: [input], typedSearchAttributes: routeAttributes(input), memo: { [requestMemo]: request },
-        });
-      } catch (error) {
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
-      return descriptionOf(await handle(flowId).describe());
-    },
-    describe: (flowId) => unlessGone(undefined, async () => descriptionOf(await handle(flowId).describe())),
-    async status(flowId) {
-      try {
-        return await client.withDeadline(Date.now() + statusWaitMs, () => handle(flowId).query<FlowStatus>(statusQuery));
-      } catch (error) {
-        if (isGrpcDeadlineError(error) || error instanceof WorkflowNotFoundError || error instanceof QueryNotRegisteredError) return undefined;
-        throw error;
-      }
-    },
-    result: (flowId) => handle(flowId).result(),
-    async list(query) {
-      const flows: FlowDescription[] = [];
-      for await (const flow of client.workflow.list({ query: visibilityQuery(query), pageSize: query.limit })) {
-        flows.push(descriptionOf(flow));
-        if (flows.length === query.limit) break;
-      }
-      return flows;
-    },
+    ...startsOf(client, handle),
+    ...readsOf(client, handle),
     decide: (flowId, decision, by, updateId) => unlessGone('gone' as const, async () => {
       try {
         await client.withDeadline(Date.now() + decisionWaitMs, () => handle(flowId).executeUpdate(decision, { args: [by], updateId }));
@@ -81,6 +37,60 @@ export function createTemporalFlows(client: Client): Flows {
     },
   };
 }
+
+const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | 'startRoute'> => ({
+  async startIngest(flowId, input, packs, end) {
+    const [first, ...rest] = packs;
+    if (!first) throw new RangeError('An ingest without packs is not started');
+    await client.workflow.signalWithStart('ingestAssociation', {
+      ...startOptions(flowId, input), args: [input], signal: packReadySignal, signalArgs: [first], typedSearchAttributes: ingestAttributes(input),
+    });
+    for (const pack of rest) await handle(flowId).signal(packReadySignal, pack);
+    await handle(flowId).signal(associationEndedSignal, end);
+  },
+  async startRoute(flowId, input, request) {
+    try {
+      await client.workflow.start('routeStudy', {
+        ...startOptions(flowId, input), args: [input], typedSearchAttributes: routeAttributes(input), memo: { [requestMemo]: request },
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+    return descriptionOf(await handle(flowId).describe());
+  },
+});
+
+const readsOf = (client: Client, handle: Handle): Pick<Flows, 'ended' | 'describe' | 'status' | 'result' | 'list'> => ({
+  async ended(flowId, waitMs, signal) {
+    const timeout = AbortSignal.timeout(waitMs);
+    try {
+      await client.withAbortSignal(AbortSignal.any([signal, timeout]), () => handle(flowId).result());
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowFailedError) return true;
+      if (timeout.aborted && !signal.aborted) return false;
+      throw error;
+    }
+  },
+  describe: (flowId) => unlessGone(undefined, async () => descriptionOf(await handle(flowId).describe())),
+  async status(flowId) {
+    try {
+      return await client.withDeadline(Date.now() + statusWaitMs, () => handle(flowId).query<FlowStatus>(statusQuery));
+    } catch (error) {
+      if (isGrpcDeadlineError(error) || error instanceof WorkflowNotFoundError || error instanceof QueryNotRegisteredError) return undefined;
+      throw error;
+    }
+  },
+  result: (flowId) => handle(flowId).result(),
+  async list(query) {
+    const flows: FlowDescription[] = [];
+    for await (const flow of client.workflow.list({ query: visibilityQuery(query), pageSize: query.limit })) {
+      flows.push(descriptionOf(flow));
+      if (flows.length === query.limit) break;
+    }
+    return flows;
+  },
+});
 
 /** Joins a running flow of the same ID and never starts a second one. */
 const startOptions = (workflowId: string, { tenantId, priority }: { readonly tenantId: string; readonly priority: Priority }) => ({

@@ -60,7 +60,6 @@ const vrOf = (path: readonly Tag[]): string | undefined => vrOfTag(path.at(-1) ?
 
 /** No values: universal matching. A UID list may be separated by commas or backslashes (PS3.18 8.3.4.1). */
 function valuesOf(name: string, path: readonly Tag[], text: string): readonly string[] {
-  // eslint-disable-next-line no-control-regex
   if (text.length > 4096 || /[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f]/.test(text)) throw badRequest(`The value of ${printable(name)} is too long or has control characters.`);
   const vr = vrOf(path);
   if (vr === 'UI') {

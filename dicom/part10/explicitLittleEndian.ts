@@ -28,10 +28,18 @@ export function toExplicitLittleEndian(file: Buffer): Buffer {
     sopClassUID: meta.mediaStorageSOPClassUID ?? '', sopInstanceUID: meta.mediaStorageSOPInstanceUID ?? '', transferSyntaxUID: explicitVRLittleEndian,
   });
   const dataSet = file.subarray(meta.dataSetOffsetBytes);
-  if (encoding.deflated) return Buffer.concat([fileMeta, inflateRawSync(dataSet, { maxOutputLength: maxInflatedBytes })]);
+  if (encoding.deflated) return Buffer.concat([fileMeta, inflated(dataSet)]);
   const encoder = new Reencoder(dataSet);
   encoder.dataSet(0, dataSet.length, { encoding, signedPixels: false, depth: 0 }, false);
   return Buffer.concat([fileMeta, ...encoder.pieces]);
+}
+
+function inflated(dataSet: Buffer): Buffer {
+  try {
+    return inflateRawSync(dataSet, { maxOutputLength: maxInflatedBytes });
+  } catch (error) {
+    throw new Unreadable('The deflated data set cannot be inflated, or inflates to more than 512 MiB.', { cause: error });
+  }
 }
 
 interface Context {
