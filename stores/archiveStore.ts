@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { inCommitOrder } from '../domain/documents.ts';
 import type { InstanceHeader } from '../domain/instance.ts';
-import { packKey, parsePackKey, studyPrefix } from '../domain/keys.ts';
+import { packKey, parsePackKey, studyPrefix, tenantPrefix } from '../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../domain/pack.ts';
 import { concurrently } from './concurrently.ts';
 import { inContext, StoreError, type StoreContext } from './errors.ts';
@@ -11,7 +11,7 @@ import { LruCache } from './lru.ts';
 import { partBytes, readFully, sameLengthExists, uploadInParts, type Upload } from './packUpload.ts';
 import type { ArchiveStore } from './ports.ts';
 import type { Bucket } from './s3.ts';
-import { discard, listKeys, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
+import { discard, listFolders, listKeys, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
 
 export interface ArchiveStoreValues {
   readonly s3: S3Client;
@@ -57,6 +57,11 @@ export function createArchiveStore({ s3, bucket: name, cacheBytes = 32 * 1024 * 
     listIndexes(tenantId, studyInstanceUID, signal) {
       const at = { tenantId, key: studyPrefix(tenantId, studyInstanceUID) };
       return inContext('Listing pack indexes', at, () => indexes.list(at.key, signal), signal);
+    },
+    listStudies(tenantId, { after, limit }, signal) {
+      const prefix = `${tenantPrefix(tenantId)}studies/`;
+      return inContext('Listing studies', { tenantId, key: prefix }, async () =>
+        (await listFolders(bucket, prefix, { after, limit }, signal)).map((folder) => folder.slice(prefix.length, -1)), signal);
     },
     readRange(pack, offsetBytes, lengthBytes, signal) {
       const at = context(pack, 'tar');

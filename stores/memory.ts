@@ -3,7 +3,7 @@ import type { AuditEvent } from '../domain/audit.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import { inCommitOrder } from '../domain/documents.ts';
 import type { InstanceHeader } from '../domain/instance.ts';
-import { deliveryKey, packKey, studyPrefix } from '../domain/keys.ts';
+import { deliveryKey, packKey, studyPrefix, tenantPrefix } from '../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../domain/pack.ts';
 import type { TenantConfig } from '../domain/tenant.ts';
 import { emptyLedger } from './deliveryStore.ts';
@@ -84,6 +84,12 @@ export class MemoryArchive implements ArchiveStore {
   async listIndexes(tenantId: string, studyInstanceUID: string): Promise<readonly PackIndex[]> {
     const prefix = studyPrefix(tenantId, studyInstanceUID);
     return inCommitOrder([...this.indexes].filter(([key]) => key.startsWith(prefix)).map(([, index]) => copy(index)));
+  }
+
+  async listStudies(tenantId: string, { after = '', limit }: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly string[]> {
+    const prefix = `${tenantPrefix(tenantId)}studies/`;
+    const studies = [...this.packs.keys(), ...this.indexes.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length).split('/')[0]!);
+    return [...new Set(studies)].sort().filter((study) => study > after).slice(0, limit);
   }
 
   async readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number): Promise<Readable> {

@@ -38,6 +38,12 @@ export class MemoryStudyIndex implements StudyIndex {
     this.#put('studies', studyId(tenantId, studyInstanceUID), { ...common, attributes: study.attributes });
   }
 
+  async forgetTenant(tenantId: string): Promise<number> {
+    const own = Object.values(this.documents).flatMap((level) => [...level].filter(([, stored]) => stored.tenantId === tenantId).map(([id]) => ({ level, id })));
+    for (const { level, id } of own) level.delete(id);
+    return own.length;
+  }
+
   async version(tenantId: string, studyInstanceUID: string): Promise<number> {
     return this.documents.studies.get(studyId(tenantId, studyInstanceUID))?.version ?? 0;
   }

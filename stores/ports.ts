@@ -49,6 +49,8 @@ export interface ArchiveStore {
   getIndex(pack: PackIdentity, signal?: AbortSignal): Promise<PackIndex | undefined>;
   /** Every committed pack of a study, in commit order (committedAt, then packId). */
   listIndexes(tenantId: string, studyInstanceUID: string, signal?: AbortSignal): Promise<readonly PackIndex[]>;
+  /** Studies that have anything in the archive, in order of their UID's text, after `after`; committed or not. */
+  listStudies(tenantId: string, page: { readonly after?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<readonly string[]>;
   /** A ranged GET of the pack's tar, streamed. Destroying the stream stops the read. */
   readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable>;
 }
@@ -95,6 +97,13 @@ export interface StudyIndex {
    * writes the same again.
    */
   write(documents: StudyDocuments, version: number): Promise<void>;
+  /**
+   * Removes every study, series and instance document of a tenant, page by page; a document written again later is taken at
+   * the version it had.
+   *
+   * @returns how many were removed
+   */
+  forgetTenant(tenantId: string, signal?: AbortSignal): Promise<number>;
   /** The version the study's document has, 0 when there is none. Real time. */
   version(tenantId: string, studyInstanceUID: string): Promise<number>;
   search(request: SearchRequest): Promise<SearchResult>;

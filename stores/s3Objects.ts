@@ -93,6 +93,15 @@ export async function* listKeys({ s3, bucket }: Bucket, prefix: string, signal?:
   } while (token);
 }
 
+/** Folders right below a prefix, each with its closing slash, in the order of their text; those after `after` alone. */
+export async function listFolders({ s3, bucket }: Bucket, prefix: string, page: { readonly after?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<readonly string[]> {
+  const answer = await s3.send(new ListObjectsV2Command({
+    // '0' follows '/': everything below the folder named by `after` is passed over.
+    Bucket: bucket, Prefix: prefix, Delimiter: '/', MaxKeys: page.limit, ...(page.after === undefined ? {} : { StartAfter: `${prefix}${page.after}0` }),
+  }), abortable(signal));
+  return (answer.CommonPrefixes ?? []).flatMap(({ Prefix }) => Prefix ?? []);
+}
+
 export const abortable = (signal: AbortSignal | undefined): { abortSignal?: AbortSignal } => (signal ? { abortSignal: signal } : {});
 
 /** Destroys a stream nobody wants and waits until its connection is given back. */

@@ -2,7 +2,7 @@ import type { DicomJson } from '../dicom/json.ts';
 import { indexNames } from '../domain/keys.ts';
 import { chunksOf } from './concurrently.ts';
 import { inContext, statusOf } from './errors.ts';
-import { getDocument, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
+import { getDocument, removeDocuments, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
 import { UnsupportedMatch, type InstanceLocation, type StudyIndex } from './ports.ts';
 import { filtersOf, searchOf } from './searchQuery.ts';
 import { searchAll, searchPage, type Query } from './sortedSearch.ts';
@@ -16,6 +16,7 @@ export interface StudyIndexValues {
 
 type Scope = Parameters<StudyIndex['locate']>[1];
 const uidsPerQuery = 1_000;
+const forgetPage = 2_000;
 
 /**
  * Study, series and instance documents in OpenSearch. Versions are external (`external_gte`): an older write is dropped, an
@@ -25,6 +26,12 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
   return {
     write: (documents, version) => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
       writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh)),
+
+    forgetTenant: (tenantId, signal) => inContext('Forgetting a tenant\'s documents', { tenantId, key: 'all studies' }, async () => {
+      let count = 0;
+      for (const index of [indexNames.studies, indexNames.series, indexNames.instances]) count += await forget(client, tenantId, index, signal);
+      return count;
+    }),
 
     version: (tenantId, studyInstanceUID) => inContext('Reading a study\'s version', about(tenantId, studyInstanceUID), async () =>
       (await getDocument(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['tenantId']))?.version ?? 0),
@@ -55,6 +62,19 @@ function throwIfTooComplex(error: unknown): never {
     throw new UnsupportedMatch('The wild cards of the query are too many to be searched by; make it more exact.');
   }
   throw error;
+}
+
+/** Removes a tenant's documents of one index, a page at a time, until a search finds none. */
+async function forget(client: OpenSearchClient, tenantId: string, index: string, signal?: AbortSignal): Promise<number> {
+  for (let count = 0; ;) {
+    signal?.throwIfAborted();
+    await client.indices.refresh({ index });
+    const answer = await client.search({ index, body: { query: { bool: { filter: filtersOf(tenantId) } }, size: forgetPage, version: true, _source: false } as never });
+    const hits = answer.body.hits.hits as readonly { readonly _id?: string; readonly _version?: number }[];
+    if (hits.length === 0) return count;
+    await removeDocuments(client, tenantId, hits.map(({ _id = '', _version = 0 }) => ({ index, id: _id, version: _version })));
+    count += hits.length;
+  }
 }
 
 const about = (tenantId: string, studyInstanceUID: string) => ({ tenantId, key: `study ${studyInstanceUID}` });

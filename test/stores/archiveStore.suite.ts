@@ -42,6 +42,23 @@ export function archiveStoreSuite(name: string, make: (context: Mocha.Context) =
       assert.deepEqual(await buffer(await archive.readRange(pack, 0, 2_000)), bytes);
     });
 
+    it('lists the studies of a tenant page by page, each once, those inside the UID of another too', async () => {
+      const tenantId = aTenant();
+      const uids = ['1.2', '1.2.3', '1.2.3.4', '1.2.30', '1.20', '2.25.7', '2.25.71'];
+      for (const studyInstanceUID of uids) await archive.commitIndex(aPackIndex({ tenantId, studyInstanceUID }));
+      await archive.commitIndex(aPackIndex({ studyInstanceUID: '9.9' }));
+      const found: string[] = [];
+
+      for (let after: string | undefined; ;) {
+        const page = await archive.listStudies(tenantId, { after, limit: 2 });
+        found.push(...page);
+        if (page.length < 2) break;
+        after = page.at(-1);
+      }
+
+      assert.deepEqual(found.toSorted(), uids.toSorted());
+    });
+
     it('reads any range of a pack, an empty one too', async () => {
       const pack = aPack();
       const bytes = randomBytes(100_000);

@@ -32,6 +32,20 @@ async function write(index: StudyIndex, tenantId: string, studies: Readonly<Reco
 }
 
 function writingSuite(index: () => StudyIndex): void {
+  it('forgets one tenant and takes the same documents again at the same version', async () => {
+    const [tenantId, other] = [aTenant(), aTenant()];
+    const study = aStudy(tenantId, { attributes: { StudyID: 'A' } });
+    await index().write(study, 3);
+    await write(index(), other, { B: {} });
+
+    const removed = await index().forgetTenant(tenantId);
+
+    assert.equal(removed, 2 + study.instances.length);
+    assert.deepEqual([await found(index(), tenantId, {}), await found(index(), other, {})], [[], ['B']]);
+    await index().write(study, 3);
+    assert.deepEqual(await found(index(), tenantId, {}), ['A']);
+  });
+
   it('drops an older write and takes an equal one', async () => {
     const tenantId = aTenant();
     const studyInstanceUID = aUID();
