@@ -58,10 +58,12 @@ export function createArchiveStore({ s3, bucket: name, cacheBytes = 32 * 1024 * 
       const at = { tenantId, key: studyPrefix(tenantId, studyInstanceUID) };
       return inContext('Listing pack indexes', at, () => indexes.list(at.key, signal), signal);
     },
-    listStudies(tenantId, { after, limit }, signal) {
+    listStudies(tenantId, page, signal) {
       const prefix = `${tenantPrefix(tenantId)}studies/`;
-      return inContext('Listing studies', { tenantId, key: prefix }, async () =>
-        (await listFolders(bucket, prefix, { after, limit }, signal)).map((folder) => folder.slice(prefix.length, -1)), signal);
+      return inContext('Listing studies', { tenantId, key: prefix }, async () => {
+        const { folders, next } = await listFolders(bucket, prefix, page, signal);
+        return { studyInstanceUIDs: folders.map((folder) => folder.slice(prefix.length, -1)), next };
+      }, signal);
     },
     readRange(pack, offsetBytes, lengthBytes, signal) {
       const at = context(pack, 'tar');

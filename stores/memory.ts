@@ -9,7 +9,7 @@ import type { TenantConfig } from '../domain/tenant.ts';
 import { emptyLedger } from './deliveryStore.ts';
 import { ContentMismatch, StoreError } from './errors.ts';
 import {
-  VersionConflict, type ArchiveStore, type AuditLog, type DeliveryStore, type PackFile, type PutPackOptions, type TenantStore, type Versioned,
+  VersionConflict, type ArchiveStore, type AuditLog, type DeliveryStore, type PackFile, type PutPackOptions, type StudyPage, type TenantStore, type Versioned,
 } from './ports.ts';
 import { isTenantId } from '../domain/tenant.ts';
 import { parseTenantConfig } from './tenantStore.ts';
@@ -86,10 +86,11 @@ export class MemoryArchive implements ArchiveStore {
     return inCommitOrder([...this.indexes].filter(([key]) => key.startsWith(prefix)).map(([, index]) => copy(index)));
   }
 
-  async listStudies(tenantId: string, { after = '', limit }: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly string[]> {
+  async listStudies(tenantId: string, { cursor = '', limit }: { readonly cursor?: string | undefined; readonly limit: number }): Promise<StudyPage> {
     const prefix = `${tenantPrefix(tenantId)}studies/`;
     const studies = [...this.packs.keys(), ...this.indexes.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length).split('/')[0]!);
-    return [...new Set(studies)].sort().filter((study) => study > after).slice(0, limit);
+    const rest = [...new Set(studies)].sort().filter((study) => study > cursor);
+    return { studyInstanceUIDs: rest.slice(0, limit), next: rest.length > limit ? rest[limit - 1] : undefined };
   }
 
   async readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number): Promise<Readable> {

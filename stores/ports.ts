@@ -34,6 +34,12 @@ export interface PutPackOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** `next` is absent on the last page. */
+export interface StudyPage {
+  readonly studyInstanceUIDs: readonly string[];
+  readonly next?: string | undefined;
+}
+
 /** Packs in S3 (DESIGN.md, Storage layout). Write-once: the same content again counts as done. */
 export interface ArchiveStore {
   /** Multipart above one part; conditional; verified by checksum. @returns whether the object was there already */
@@ -49,8 +55,8 @@ export interface ArchiveStore {
   getIndex(pack: PackIdentity, signal?: AbortSignal): Promise<PackIndex | undefined>;
   /** Every committed pack of a study, in commit order (committedAt, then packId). */
   listIndexes(tenantId: string, studyInstanceUID: string, signal?: AbortSignal): Promise<readonly PackIndex[]>;
-  /** Studies that have anything in the archive, in order of their UID's text, after `after`; committed or not. */
-  listStudies(tenantId: string, page: { readonly after?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<readonly string[]>;
+  /** Studies that have anything in the archive, committed or not, a page at a time; `cursor` is the `next` of the page before. */
+  listStudies(tenantId: string, page: { readonly cursor?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<StudyPage>;
   /** A ranged GET of the pack's tar, streamed. Destroying the stream stops the read. */
   readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable>;
 }

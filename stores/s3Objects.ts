@@ -93,13 +93,16 @@ export async function* listKeys({ s3, bucket }: Bucket, prefix: string, signal?:
   } while (token);
 }
 
-/** Folders right below a prefix, each with its closing slash, in the order of their text; those after `after` alone. */
-export async function listFolders({ s3, bucket }: Bucket, prefix: string, page: { readonly after?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<readonly string[]> {
+/**
+ * Folders right below a prefix, each with its closing slash. The cursor is S3's own: where a folder's name begins another's,
+ * servers differ in the order they list them.
+ */
+export async function listFolders({ s3, bucket }: Bucket, prefix: string, page: { readonly cursor?: string | undefined; readonly limit: number },
+  signal?: AbortSignal): Promise<{ readonly folders: readonly string[]; readonly next: string | undefined }> {
   const answer = await s3.send(new ListObjectsV2Command({
-    // '0' follows '/': everything below the folder named by `after` is passed over.
-    Bucket: bucket, Prefix: prefix, Delimiter: '/', MaxKeys: page.limit, ...(page.after === undefined ? {} : { StartAfter: `${prefix}${page.after}0` }),
+    Bucket: bucket, Prefix: prefix, Delimiter: '/', MaxKeys: page.limit, ...(page.cursor === undefined ? {} : { ContinuationToken: page.cursor }),
   }), abortable(signal));
-  return (answer.CommonPrefixes ?? []).flatMap(({ Prefix }) => Prefix ?? []);
+  return { folders: (answer.CommonPrefixes ?? []).flatMap(({ Prefix }) => Prefix ?? []), next: answer.IsTruncated ? answer.NextContinuationToken : undefined };
 }
 
 export const abortable = (signal: AbortSignal | undefined): { abortSignal?: AbortSignal } => (signal ? { abortSignal: signal } : {});

@@ -5,8 +5,8 @@ import { withHeartbeat } from '../heartbeat.ts';
 
 export interface RebuildPageInput {
   readonly tenantId: string;
-  /** The last study of the page before. */
-  readonly after?: string;
+  /** The `next` of the page before. */
+  readonly cursor?: string;
   readonly limit: number;
 }
 
@@ -22,12 +22,12 @@ export interface RebuiltPage {
  * running ingest: an older version changes nothing.
  */
 export const createRebuildPage = (deps: { readonly archive: ArchiveStore; readonly index: StudyIndex }) =>
-  async function rebuildPage({ tenantId, after, limit }: RebuildPageInput): Promise<RebuiltPage> {
+  async function rebuildPage({ tenantId, cursor, limit }: RebuildPageInput): Promise<RebuiltPage> {
     const signal = cancellationSignal();
     return withHeartbeat(async () => {
-      const studies = await deps.archive.listStudies(tenantId, { after, limit }, signal);
+      const { studyInstanceUIDs, next } = await deps.archive.listStudies(tenantId, { cursor, limit }, signal);
       let [studyCount, instanceCount] = [0, 0];
-      for (const studyInstanceUID of studies) {
+      for (const studyInstanceUID of studyInstanceUIDs) {
         const packs = await deps.archive.listIndexes(tenantId, studyInstanceUID, signal);
         const documents = packs.length > 0 ? buildStudyDocuments(packs) : undefined;
         if (!documents?.instances.length) continue;
@@ -35,7 +35,6 @@ export const createRebuildPage = (deps: { readonly archive: ArchiveStore; readon
         studyCount++;
         instanceCount += documents.instances.length;
       }
-      const next = studies.length === limit ? studies.at(-1) : undefined;
       return { studyCount, instanceCount, ...(next === undefined ? {} : { next }) };
     });
   };

@@ -49,12 +49,12 @@ export function archiveStoreSuite(name: string, make: (context: Mocha.Context) =
       await archive.commitIndex(aPackIndex({ studyInstanceUID: '9.9' }));
       const found: string[] = [];
 
-      for (let after: string | undefined; ;) {
-        const page = await archive.listStudies(tenantId, { after, limit: 2 });
-        found.push(...page);
-        if (page.length < 2) break;
-        after = page.at(-1);
-      }
+      let cursor: string | undefined;
+      do {
+        const page = await archive.listStudies(tenantId, { cursor, limit: 2 });
+        found.push(...page.studyInstanceUIDs);
+        cursor = page.next;
+      } while (cursor !== undefined);
 
       assert.deepEqual(found.toSorted(), uids.toSorted());
     });
