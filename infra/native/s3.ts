@@ -1,6 +1,7 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Binaries } from './download.ts';
+import { repairAfterReboot } from './s3Repair.ts';
 import { answers, type Server, type Site } from './server.ts';
 
 export const BUCKET = 'pacs';
@@ -14,7 +15,7 @@ export const s3Server = (binaries: Binaries): Server => ({
     const { paths, ports } = site;
     const config = path.join(paths.secrets, 's3.json');
     writeFileSync(config, identities(site), { mode: 0o600 });
-    mkdirSync(paths.s3Data, { recursive: true });
+    repairAfterReboot(binaries.weed, paths.s3Data);
     return {
       command: binaries.weed,
       args: [
@@ -30,6 +31,8 @@ export const s3Server = (binaries: Binaries): Server => ({
         '-s3.port.iceberg=0', '-s3.port.lance=0', '-s3.iam=false', '-s3.autoCreateBucket=false', '-s3.allowDeleteBucketNotEmpty=false',
       ],
       cwd: paths.s3Data,
+      // Names of objects: the default store, LevelDB, is not synced, and a power cut would lose the last names.
+      env: { WEED_LEVELDB2_ENABLED: 'false', WEED_SQLITE_ENABLED: 'true', WEED_SQLITE_DBFILE: path.join(paths.s3Data, 'filer.db') },
     };
   },
   healthy: async ({ ports }) => await answers(`http://127.0.0.1:${ports.s3}/healthz`) && hasVolumes(ports.s3Master),
