@@ -34,10 +34,17 @@ export interface AuditEvent {
 
 const parkActions = { parked: 'flow.parked', retry: 'flow.retried', skip: 'flow.skipped', reject: 'flow.rejected' } as const;
 
-/** The event of a flow that waits for a person, or of what the person decided. */
-export function auditOfPark(flow: Omit<AuditEvent, 'eventId' | 'action' | 'actor' | 'at'> & { readonly at: Date },
-  event: { readonly kind: keyof typeof parkActions; readonly by: string; readonly why: string }): AuditEvent {
-  const at = flow.at.toISOString();
-  return { ...flow, at, actor: event.by, action: parkActions[event.kind], detail: event.why,
-    eventId: `${flow.flowId}-${event.kind}-${at}` };
+/** A flow began to wait for a person, or the person decided. */
+export interface ParkEvent {
+  readonly kind: keyof typeof parkActions;
+  /** Who decided; `flow` when it parked. */
+  readonly by: string;
+  readonly why: string;
+  /** ISO 8601 UTC. */
+  readonly at: string;
+  /** The flow's run and the event's number in it: several may happen at the same moment. */
+  readonly eventId: string;
 }
+
+export const auditOfPark = (flow: Pick<AuditEvent, 'tenantId' | 'studyInstanceUID' | 'flowId' | 'gatewayId' | 'destinationId'>,
+  { kind, by, why, at, eventId }: ParkEvent): AuditEvent => ({ ...flow, at, eventId, actor: by, action: parkActions[kind], detail: why });

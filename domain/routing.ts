@@ -1,4 +1,5 @@
 import type { DicomJson, JsonValue } from '../dicom/json.ts';
+import { matchesWildCard } from '../dicom/matching.ts';
 import type { StudyDocuments } from './documents.ts';
 import { computedAttributes, indexedAttributes } from './indexedAttributes.ts';
 import type { PackOrigin } from './pack.ts';
@@ -54,13 +55,12 @@ export const tagOfKeyword: ReadonlyMap<string, string> = new Map(
   [...indexedAttributes, ...computedAttributes].filter(({ vr }) => vr !== 'SQ').map(({ keyword, tag }) => [keyword, tag]));
 
 function matches(attributes: DicomJson, tag: string, pattern: string): boolean {
-  const expression = wildcard(pattern);
-  return (attributes[tag]?.Value ?? []).some((value) => texts(value).some((text) => expression.test(text.trim())));
+  const wanted = folded(pattern);
+  return (attributes[tag]?.Value ?? []).some((value) => texts(value).some((text) => matchesWildCard(wanted, folded(text))));
 }
 
-/** `*` and `?` as PS3.4 C.2.2.2.4 has them; without regard to case, as an admin expects of a rule. */
-const wildcard = (pattern: string): RegExp =>
-  new RegExp(`^${pattern.trim().replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*').replace(/\?/g, '.')}$`, 'is');
+/** Without regard to case and outer spaces, as an admin expects of a rule. */
+const folded = (text: string): string => text.trim().toLowerCase();
 
 const texts = (value: JsonValue): readonly string[] =>
   typeof value === 'object' ? (value === null ? [] : Object.values(value).filter((part): part is string => typeof part === 'string')) : [String(value)];

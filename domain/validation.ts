@@ -1,4 +1,4 @@
-import { isUid } from '../dicom/uid.ts';
+import { isUidShaped } from '../dicom/uid.ts';
 import { numberOf, textOf } from './indexedAttributes.ts';
 import type { InstanceHeader } from './instance.ts';
 import type { PackIdentity } from './pack.ts';
@@ -42,7 +42,7 @@ export function judgeInstance(instance: InstanceHeader, pack: PackIdentity): Jud
   return { verdict: 'accepted' };
 }
 
-/** UIDs are present, well formed (PS3.5 9.1) and those that the pack was made for. */
+/** UIDs are present, shaped like one (leading zeros are common and do no harm) and those that the pack was made for. */
 function uidsMatch({ header, sopInstanceUID, sopClassUID }: InstanceHeader, pack: PackIdentity): string | undefined {
   const expected = [
     ['SOP Class UID (0008,0016)', '00080016', sopClassUID], ['SOP Instance UID (0008,0018)', '00080018', sopInstanceUID],
@@ -51,7 +51,7 @@ function uidsMatch({ header, sopInstanceUID, sopClassUID }: InstanceHeader, pack
   for (const [name, tag, value] of expected) {
     const found = textOf(header, tag);
     if (found === undefined) return `${name} is missing or empty.`;
-    if (!isUid(found)) return `${name} is not a well-formed UID (PS3.5 9.1).`;
+    if (!isUidShaped(found)) return `${name} is not a well-formed UID (PS3.5 9.1).`;
     if (found !== value) return `${name} is ${found} in the data set, but the instance was received as ${value}.`;
   }
   return undefined;

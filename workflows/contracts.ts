@@ -24,8 +24,10 @@ export interface IngestAssociationInput {
 
 export interface IngestCarried {
   readonly waiting: readonly PackWork[];
+  readonly parked: readonly ParkedPack[];
+  /** The latest alone: a pack that is done is not signalled again, its gateway has forgotten it. */
   readonly seenPackIds: readonly string[];
-  readonly studyInstanceUIDs: readonly string[];
+  readonly seenCount: number;
   readonly outcome: IngestOutcome;
   readonly end?: AssociationEnded;
 }
@@ -34,6 +36,13 @@ export interface IngestCarried {
 export type PackWork =
   | { readonly kind: 'spooled'; readonly pack: SpooledPack }
   | { readonly kind: 'staged'; readonly pack: StagedPack };
+
+/** A pack that waits for a person. */
+export interface ParkedPack {
+  readonly work: PackWork;
+  readonly sentence: string;
+  readonly errorType: string;
+}
 
 /** The association's end as the gateway saw it; `packCount` packs were signalled in all. */
 export interface AssociationEnded {
@@ -70,8 +79,11 @@ export interface StudyLifecycleInput {
 }
 
 export interface StudyCarried {
-  readonly waiting: readonly RegisteredPack[];
+  readonly waitingPackIds: readonly string[];
   readonly seenPackIds: readonly string[];
+  readonly summary: Readonly<Record<string, number>>;
+  /** ISO 8601 UTC, of the last index write. */
+  readonly indexedAt: string;
   /** The study's revision that routes were last started for. */
   readonly routedRevision: number;
   readonly revision: number;
@@ -109,11 +121,20 @@ export interface RouteOutcome {
   readonly alreadyThereCount: number;
 }
 
-/** Updates that a parked flow waits for. `why` and `by` are required. */
+/**
+ * Updates that a parked flow waits for. `why` and `by` are required. In `ingestAssociation` skip and reject give a pack up:
+ * it stays on the gateway's disk, because nobody but the gateway's admin deletes what was acknowledged, and the
+ * gateway signals it again in a later run.
+ */
 export const parkUpdates = { retry: 'retry', skip: 'skip', reject: 'reject' } as const;
 /** For bulk: `temporal workflow signal --query "FlowState='ATTENTION'" --name retrySignal`. */
 export const retrySignal = 'retrySignal';
-export interface ParkDecision { readonly by: string; readonly why: string }
+export interface ParkDecision {
+  readonly by: string;
+  readonly why: string;
+  /** One parked pack alone; without it the decision is for everything that is parked now. */
+  readonly packId?: string;
+}
 
 /** Query of every flow: where it stands, in words. */
 export const statusQuery = 'status';

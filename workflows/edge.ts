@@ -1,33 +1,48 @@
-import { ActivityFailure, TimeoutFailure, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import { ActivityFailure, TimeoutFailure, condition, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { EdgeActivities } from '../activities/index.ts';
 import type { FlowBoard } from './flowState.ts';
 import { edgeTaskQueue } from './ids.ts';
+import { offlineWaits } from './waits.ts';
 
-/** How long a task may wait for the gateway before the flow shows EDGE_OFFLINE; the last is repeated. */
-const offlineWaits = ['2 minutes', '30 minutes', '30 minutes', '6 hours'] as const;
+export type EdgeCallOptions = Pick<ActivityOptions, 'startToCloseTimeout' | 'heartbeatTimeout' | 'scheduleToCloseTimeout'>;
+/** Runs one activity on a gateway's queue, for as long as the gateway is away. */
+export type CallEdge = <T>(options: EdgeCallOptions, call: (activities: EdgeActivities) => Promise<T>) => Promise<T>;
 
 /**
- * Runs one activity on a gateway's queue, for as long as the gateway is away. Each miss costs about 11 history events, so the waits
- * grow; an activity that started is retried by its own policy.
+ * The way to one gateway. While it is away the flow shows EDGE_OFFLINE and goes on by itself when it is back. Each miss costs
+ * about 11 history events, so the waits grow, and one call alone finds out: the others wait for it. An activity that
+ * started is retried by its own policy.
  */
-export async function atEdge<T>(edge: { readonly tenantId: string; readonly gatewayId: string }, board: FlowBoard,
-  options: Pick<ActivityOptions, 'startToCloseTimeout' | 'heartbeatTimeout' | 'scheduleToCloseTimeout'>, call: (activities: EdgeActivities) => Promise<T>): Promise<T> {
-  for (let miss = 0; ; miss++) {
-    const activities = proxyActivities<EdgeActivities>({
-      taskQueue: edgeTaskQueue(edge.tenantId, edge.gatewayId),
-      ...options,
-      scheduleToStartTimeout: offlineWaits[Math.min(miss, offlineWaits.length - 1)],
-      retry: { initialInterval: '2 seconds', backoffCoefficient: 2, maximumInterval: '5 minutes' },
-    });
-    try {
-      const result = await call(activities);
-      if (board.state === 'EDGE_OFFLINE') board.show('RUNNING', `Gateway ${edge.gatewayId} is back.`);
-      return result;
-    } catch (error) {
-      if (!neverStarted(error)) throw error;
-      board.show('EDGE_OFFLINE', `Waits for gateway ${edge.gatewayId}, which has not answered yet; the work goes on by itself when the gateway is back.`, 'EdgeOffline');
+export function openEdge({ tenantId, gatewayId }: { readonly tenantId: string; readonly gatewayId: string }, board: FlowBoard): CallEdge {
+  let takeDown: (() => void) | undefined;
+  const isBack = () => {
+    takeDown?.();
+    takeDown = undefined;
+  };
+  return async (options, call) => {
+    for (let miss = 0; ;) {
+      if (takeDown && miss === 0) await condition(() => takeDown === undefined);
+      const activities = proxyActivities<EdgeActivities>({
+        taskQueue: edgeTaskQueue(tenantId, gatewayId),
+        ...options,
+        scheduleToStartTimeout: offlineWaits[Math.min(miss, offlineWaits.length - 1)]!,
+        retry: { initialInterval: '2 seconds', backoffCoefficient: 2, maximumInterval: '5 minutes' },
+      });
+      try {
+        const result = await call(activities);
+        isBack();
+        return result;
+      } catch (error) {
+        if (!neverStarted(error)) {
+          isBack();
+          throw error;
+        }
+        if (takeDown && miss === 0) continue;
+        miss++;
+        takeDown ??= board.hold('EDGE_OFFLINE', `Waits for gateway ${gatewayId}, which is away or too busy to begin; the work goes on by itself.`, 'EdgeOffline');
+      }
     }
-  }
+  };
 }
 
 const neverStarted = (error: unknown): boolean =>

@@ -3,7 +3,7 @@ import type { RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { SendInstancesInput, SendInstancesResult } from '../activities/route/sendInstances.ts';
 import { taskQueues, type RouteOutcome, type RouteStudyInput } from './contracts.ts';
-import { atEdge } from './edge.ts';
+import { openEdge, type CallEdge } from './edge.ts';
 import { openFlowBoard, type FlowBoard } from './flowState.ts';
 import { openParkingLot, type ParkingLot } from './park.ts';
 
@@ -23,37 +23,37 @@ export async function routeStudy(input: RouteStudyInput): Promise<RouteOutcome> 
   let sent: SendInstancesResult = { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 };
   const board = openFlowBoard(() => ({ ...sent }));
   const parking = openParkingLot(board, (event) => recordAudit([auditOfPark(flow(input), event)]));
-  board.show('RUNNING', `Sends study ${studyInstanceUID} to ${destinationId}.`);
+  const atEdge = input.gatewayId === undefined ? undefined : openEdge({ tenantId: input.tenantId, gatewayId: input.gatewayId }, board);
+  board.say(`Sends study ${studyInstanceUID} to ${destinationId}.`);
 
   for (let retryRefused = false; ; retryRefused = true) {
-    const result = await parking.run(`Delivery to ${destinationId}`, (retried) => send(input, retryRefused || retried, board));
+    const result = await parking.run(`Delivery to ${destinationId}`, (retried) => send(input, retryRefused || retried, atEdge));
     if (!result.done) return end(input, board, parking, sent, result.decision.kind);
     sent = result.value;
     if (sent.refusedCount === 0) return end(input, board, parking, sent, 'delivered');
-    const decision = await parking.ask(
-      `Destination ${destinationId} refused ${sent.refusedCount} instances for good. Its delivery ledger has each status. Mend the destination and retry, or skip.`, 'DestinationRefused');
+    const decision = await parking.ask({ errorType: 'DestinationRefused',
+      sentence: `Destination ${destinationId} refused ${sent.refusedCount} instances for good. Its delivery ledger has each status. Mend the destination and retry, or skip.` });
     if (decision.kind !== 'retry') return end(input, board, parking, sent, decision.kind);
   }
 }
 
-function send(input: RouteStudyInput, retryRefused: boolean, board: FlowBoard): Promise<SendInstancesResult> {
-  const { tenantId, studyInstanceUID, destinationId, gatewayId } = input;
+function send(input: RouteStudyInput, retryRefused: boolean, atEdge: CallEdge | undefined): Promise<SendInstancesResult> {
+  const { tenantId, studyInstanceUID, destinationId } = input;
   const request: SendInstancesInput = { tenantId, studyInstanceUID, destinationId, flowId: workflowInfo().workflowId,
     resend: input.requestedBy !== undefined, retryRefused };
-  return gatewayId === undefined ? sendInstances(request)
-    : atEdge({ tenantId, gatewayId }, board, sendOptions, (edge) => edge.sendInstances(request));
+  return atEdge ? atEdge(sendOptions, (edge) => edge.sendInstances(request)) : sendInstances(request);
 }
 
 async function end(input: RouteStudyInput, board: FlowBoard, parking: ParkingLot, sent: SendInstancesResult, how: 'delivered' | 'skip' | 'reject' | 'retry'): Promise<RouteOutcome> {
   const delivered = how === 'delivered';
-  const event: AuditEvent = { ...flow(input), at: new Date().toISOString(), actor: 'flow', eventId: `${workflowInfo().workflowId}-end`,
+  const event: AuditEvent = { ...flow(input), at: new Date().toISOString(), actor: 'flow', eventId: `${workflowInfo().runId}-end`,
     action: delivered ? 'route.delivered' : 'route.failed', counts: { ...sent } };
   await parking.settled();
   await recordAudit([event]);
   const counts = `${sent.deliveredCount} delivered, ${sent.alreadyThereCount} there before, ${sent.refusedCount} refused`;
-  board.show(how === 'reject' ? 'REJECTED' : 'DONE', `Delivery to ${input.destinationId}: ${counts}.`);
+  board.close(how === 'reject' ? 'REJECTED' : 'DONE', `Delivery to ${input.destinationId}: ${counts}.`);
   return sent;
 }
 
 const flow = ({ tenantId, studyInstanceUID, destinationId }: RouteStudyInput) =>
-  ({ tenantId, studyInstanceUID, destinationId, flowId: workflowInfo().workflowId, at: new Date() });
+  ({ tenantId, studyInstanceUID, destinationId, flowId: workflowInfo().workflowId });

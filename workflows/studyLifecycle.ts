@@ -1,4 +1,4 @@
-import { SearchAttributeType, TypedSearchAttributes, WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, defineSearchAttributeKey } from '@temporalio/common';
+import { ApplicationFailure, SearchAttributeType, TypedSearchAttributes, WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, defineSearchAttributeKey } from '@temporalio/common';
 import { ParentClosePolicy, allHandlersFinished, condition, continueAsNew, defineUpdate, proxyActivities, setHandler, startChild, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { IndexActivities, RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
@@ -27,58 +27,58 @@ const { findRoutes } = proxyActivities<RouteActivities>({ taskQueue: taskQueues.
  */
 export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> {
   const { tenantId, studyInstanceUID } = input;
-  const waiting: RegisteredPack[] = [...(input.carried?.waiting ?? [])];
+  const waiting: string[] = [...(input.carried?.waitingPackIds ?? [])];
   const seen = new Set(input.carried?.seenPackIds ?? []);
   let instanceCount = input.carried?.revision ?? 0;
   let routedRevision = input.carried?.routedRevision ?? 0;
-  let summary: Readonly<Record<string, number>> = {};
-  let indexedAt = new Date();
+  let summary = input.carried?.summary ?? {};
+  let indexedAt = input.carried?.indexedAt ?? '';
   const board = openFlowBoard(() => ({ ...summary, waitingPacks: waiting.length }));
-  const parking = openParkingLot(board, (event) => recordAudit([auditOfPark({ ...flow(input), studyInstanceUID }, event)]));
+  const parking = openParkingLot(board, (event) => recordAudit([auditOfPark(flow(input), event)]));
   setHandler(defineUpdate<AddPackResult, [RegisteredPack]>(addPackUpdate), (pack) => {
     const duplicate = seen.has(pack.packId);
     if (!duplicate) {
       seen.add(pack.packId);
-      waiting.push(pack);
+      waiting.push(pack.packId);
     }
     return { duplicate };
-  }, { description: 'A committed pack of this study, to index. Sent by registerPack.' });
+  }, { description: 'A committed pack of this study, to index. Sent by registerPack.', validator: (pack) => refuseForeign(input, pack) });
 
   const index = async () => {
-    const batch = waiting.splice(0, maxBatch);
-    board.show('RUNNING', `Indexes ${batch.length} packs.`);
-    const packIds = batch.map(({ packId }) => packId);
+    const packIds = waiting.splice(0, maxBatch);
+    board.say(`Indexes ${packIds.length} packs.`);
     const result = await parking.run('Indexing', () => indexStudy({ tenantId, studyInstanceUID, packIds }));
     if (!result.done) return;
     if (result.value.instanceCount !== instanceCount) upsertSearchAttributes([{ key: keys.instanceCount, value: result.value.instanceCount }]);
     ({ instanceCount } = result.value);
     summary = { ...result.value };
-    indexedAt = new Date();
-    board.show('RUNNING', `${instanceCount} instances in ${result.value.seriesCount} series are indexed; waits whether more arrive.`);
+    indexedAt = new Date().toISOString();
+    board.say(`${instanceCount} instances in ${result.value.seriesCount} series are indexed; waits whether more arrive.`);
   };
 
   for (;;) {
     await condition(() => waiting.length > 0, routedRevision === instanceCount ? input.closeAfterMs : input.quietMs);
     if (waiting.length > 0) await index();
     else if (routedRevision !== instanceCount) {
-      const stableAt = new Date();
+      const stableAt = new Date().toISOString();
       const revision = instanceCount;
       const routes = await findRoutes({ tenantId, studyInstanceUID });
       for (const route of routes) await startRoute(input, route, revision);
       await recordAudit(stableEvents(input, routes, { revision, summary, indexedAt, stableAt }));
       routedRevision = revision;
-      board.show('RUNNING', `Stable with ${revision} instances; ${routes.length === 1 ? '1 route' : `${routes.length} routes`} started.`);
+      board.say(`Stable with ${revision} instances; ${routes.length === 1 ? '1 route' : `${routes.length} routes`} started.`);
     } else {
       await parking.settled();
       // No await between this check and the return: a pack accepted in between would be lost.
       if (waiting.length === 0 && allHandlersFinished()) {
-        board.show('DONE', `${instanceCount} instances are indexed; the next pack opens this study again.`);
+        board.close('DONE', `${instanceCount} instances are indexed; the next pack opens this study again.`);
         return;
       }
     }
     if (workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
       await condition(allHandlersFinished);
-      await continueAsNew<typeof studyLifecycle>({ ...input, carried: { waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount } });
+      await continueAsNew<typeof studyLifecycle>({ ...input, carried: {
+        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt } });
     }
   }
 }
@@ -103,24 +103,32 @@ async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, r
   }
 }
 
-const flow = ({ tenantId }: StudyLifecycleInput) => ({ tenantId, flowId: workflowInfo().workflowId, at: new Date() });
+/** A study takes its own packs alone: registerPack gives up on a refused one, and its flow parks. */
+function refuseForeign({ tenantId, studyInstanceUID }: StudyLifecycleInput, pack: RegisteredPack | undefined): void {
+  if (pack?.tenantId !== tenantId || pack.studyInstanceUID !== studyInstanceUID || typeof pack.packId !== 'string') {
+    throw ApplicationFailure.nonRetryable('This pack is of another study or tenant', 'StudyMismatch');
+  }
+}
+
+const flow = ({ tenantId, studyInstanceUID }: StudyLifecycleInput) => ({ tenantId, studyInstanceUID, flowId: workflowInfo().workflowId });
 
 interface Stable {
   readonly revision: number;
   readonly summary: Readonly<Record<string, number>>;
-  readonly indexedAt: Date;
-  readonly stableAt: Date;
+  /** ISO 8601 UTC, as stableAt. */
+  readonly indexedAt: string;
+  readonly stableAt: string;
 }
 
 /** What the history of a study says when it has been quiet: indexed, stable, and each route that was started. */
 function stableEvents(input: StudyLifecycleInput, routes: readonly PlannedRoute[], { revision, summary, indexedAt, stableAt }: Stable): readonly AuditEvent[] {
-  const { at, ...where } = { ...flow(input), studyInstanceUID: input.studyInstanceUID };
-  const base = { ...where, actor: 'flow' };
+  const base = { ...flow(input), actor: 'flow' };
+  const at = new Date().toISOString();
   const id = `${input.studyInstanceUID}-${revision}`;
   return [
-    { ...base, at: indexedAt.toISOString(), eventId: `${id}-indexed`, action: 'study.indexed', counts: summary },
-    { ...base, at: stableAt.toISOString(), eventId: `${id}-stable`, action: 'study.stable' },
+    { ...base, at: indexedAt, eventId: `${id}-indexed`, action: 'study.indexed', counts: summary },
+    { ...base, at: stableAt, eventId: `${id}-stable`, action: 'study.stable' },
     ...routes.map(({ ruleId, destinationId }): AuditEvent => ({
-      ...base, at: at.toISOString(), eventId: `${id}-route-${ruleId}`, action: 'route.started', destinationId, detail: `By rule ${ruleId}` })),
+      ...base, at, eventId: `${id}-route-${ruleId}`, action: 'route.started', destinationId, detail: `By rule ${ruleId}` })),
   ];
 }

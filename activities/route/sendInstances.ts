@@ -54,8 +54,9 @@ export const createSendInstances = (deps: SendInstancesDeps) =>
     }
     const nextDelayMs = retryDelayMs(deps.firstRetryMs, activityInfo().attempt);
     await ledger.close([...waiting], problem, new Date(deps.now().getTime() + nextDelayMs));
-    if (waiting.size > 0) throw later(input, waiting.size, problem, nextDelayMs);
-    return ledger.counts();
+    if (waiting.size === 0) return ledger.counts();
+    if (problem && cancellationSignal().aborted) throw problem;
+    throw later(input, waiting.size, problem, nextDelayMs);
   };
 
 async function sendAll(deps: SendInstancesDeps, input: SendInstancesInput, destination: Destination, ledger: OpenLedger, waiting: Set<string>): Promise<void> {

@@ -1,0 +1,106 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../../activities/index.ts';
+import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import type { AuditEvent } from '../../domain/audit.ts';
+import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
+import { aTenant, aUID } from '../support/aStudy.ts';
+
+export type Activities = EdgeActivities & IngestActivities & IndexActivities & RouteActivities;
+type Name = keyof Activities;
+
+/** One tenant of a test, and what the activities did for it. */
+export interface Site {
+  readonly tenantId: string;
+  readonly gatewayId: string;
+  readonly origin: PackOrigin;
+  /** Every activity that began, in order. */
+  readonly calls: readonly { readonly name: Name; readonly about: string }[];
+  readonly audit: readonly AuditEvent[];
+  /** What the activities were asked about, `stagePack` → pack IDs. */
+  called(name: Name): readonly string[];
+  aPack(pack?: Partial<SpooledPack>): SpooledPack;
+}
+
+const sites = new Map<string, { readonly fakes: Activities; readonly note: (name: Name, about: string) => void }>();
+
+/** How a study's flow behaves when registerPack is the real one. */
+export const studyTimes = { quietMs: 300, closeAfterMs: 600 };
+
+/**
+ * @param fakes activities that do something else than succeed; `registerPack: 'real'` reaches the study's flow
+ */
+export function aSite(fakes: Partial<Omit<Activities, 'registerPack'>> & { readonly registerPack?: Activities['registerPack'] | 'real' } = {}): Site {
+  const tenantId = aTenant();
+  const gatewayId = 'gw1';
+  const associationId = randomUUID();
+  const calls: { readonly name: Name; readonly about: string }[] = [];
+  const audit: AuditEvent[] = [];
+  const { registerPack, ...others } = fakes;
+  const own: Activities = {
+    ...succeeding, ...others,
+    registerPack: registerPack === 'real' ? (pack, priority) => createRegisterPack({ client: () => clientOf(tenantId), ...studyTimes })(pack, priority)
+      : registerPack ?? (async () => ({ duplicate: false })),
+    recordAudit: async (events) => void audit.push(...events),
+  };
+  sites.set(tenantId, { fakes: own, note: (name, about) => calls.push({ name, about }) });
+  return {
+    tenantId, gatewayId, calls, audit,
+    origin: { kind: 'dimse', gatewayId, associationId, callingAETitle: 'CT1', calledAETitle: 'PACS', receivedAt: '2024-05-01T10:00:00.000Z' },
+    called: (name) => calls.filter((call) => call.name === name).map(({ about }) => about),
+    aPack: (pack) => ({ tenantId, gatewayId, associationId, studyInstanceUID: aUID(), seriesInstanceUID: aUID(), packId: createHash('sha256').update(randomUUID()).digest('hex'),
+      lengthBytes: 10_240, instanceCount: 2, ...pack }),
+  };
+}
+
+const succeeding: Omit<Activities, 'registerPack' | 'recordAudit'> = {
+  stagePack: async (pack) => pack,
+  validatePack: async ({ instanceCount }) => ({ acceptedCount: instanceCount, quarantinedCount: 0, rules: [] }),
+  archivePack: async ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, instanceCount }) => ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, committed: true,
+    outcome: { acceptedCount: instanceCount, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 } }),
+  releasePack: async () => undefined,
+  indexStudy: async ({ packIds = [] }) => ({ packCount: packIds.length, seriesCount: 1, instanceCount: packIds.length, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 }),
+  findRoutes: async () => [],
+  sendInstances: async () => ({ deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0 }),
+};
+
+const clients = new Set<Client>();
+const tenantClients = new Map<string, Client>();
+const clientOf = (tenantId: string): Client => tenantClients.get(tenantId) ?? [...clients][0]!;
+
+type Input = { readonly tenantId: string; readonly packId?: string; readonly packIds?: readonly string[]; readonly destinationId?: string; readonly studyInstanceUID: string };
+
+/** Hands each call to the fakes of the tenant it is for. */
+function dispatch(name: Name, client?: Client) {
+  return async (input: Input | readonly AuditEvent[], ...rest: readonly unknown[]): Promise<unknown> => {
+    const [first] = [input].flat() as readonly Input[];
+    const site = sites.get(first!.tenantId);
+    if (!site) throw new Error(`No test waits for ${name}`);
+    if (client) tenantClients.set(first!.tenantId, client);
+    if (name !== 'recordAudit') site.note(name, first!.packIds?.join() ?? first!.packId ?? first!.destinationId ?? first!.studyInstanceUID);
+    return (site.fakes[name] as (...args: readonly unknown[]) => Promise<unknown>)(input, ...rest);
+  };
+}
+
+/** For the cloud's queues. */
+export function activitiesOf(client: Client): object {
+  clients.add(client);
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'recordAudit', 'indexStudy', 'findRoutes', 'sendInstances'];
+  return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
+}
+
+/** For a gateway's queue. */
+export const edgeActivitiesOf = (): object =>
+  Object.fromEntries((['stagePack', 'releasePack', 'sendInstances'] as const).map((name) => [name, dispatch(name)]));
+
+/** Waits until a condition holds; fails with what it is about after ten seconds. */
+export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`Not within ten seconds: ${about}`);
+    await sleep(30);
+  }
+}

@@ -1,0 +1,105 @@
+import type { PackOutcome } from '../domain/pack.ts';
+import type { AssociationEnded, IngestCarried, IngestOutcome, PackWork, ParkedPack } from './contracts.ts';
+
+/** Pack IDs remembered against a signal that comes twice. */
+const maxSeen = 1000;
+
+/** What an association's flow has been told, and how far each pack is. Goes over continue-as-new. */
+export interface PackQueue {
+  /** Takes each pack once; what is no pack is left out. */
+  add(work: PackWork): void;
+  /** The first end counts. */
+  end(end: AssociationEnded): void;
+  /** The next pack to work on; `done` or `park` follows. */
+  take(): PackWork | undefined;
+  done(outcome: PackOutcome): void;
+  park(parked: ParkedPack): void;
+  /** A person decided about a parked pack: it is tried again, or given up. */
+  unpark(packId: string, kind: 'retry' | 'skip' | 'reject'): void;
+  readonly hasWaiting: boolean;
+  /** The association has ended and no pack of it waits; some may be in work. */
+  readonly allTaken: boolean;
+  readonly finished: boolean;
+  readonly ended: AssociationEnded | undefined;
+  readonly outcome: IngestOutcome;
+  readonly openCount: number;
+  carry(): IngestCarried;
+}
+
+export function openPackQueue(carried: IngestCarried | undefined): PackQueue {
+  const waiting: PackWork[] = [...(carried?.waiting ?? [])];
+  const parked = new Map<string, ParkedPack>((carried?.parked ?? []).map((pack) => [pack.work.pack.packId, pack]));
+  const seen = new Set(carried?.seenPackIds ?? []);
+  let seenCount = carried?.seenCount ?? 0;
+  let outcome: IngestOutcome = carried?.outcome ?? noOutcome;
+  let ended: AssociationEnded | undefined = carried?.end;
+  let working = 0;
+
+  return {
+    add(work) {
+      if (!isPackWork(work) || seen.has(work.pack.packId)) return;
+      seen.add(work.pack.packId);
+      seenCount++;
+      waiting.push(work);
+    },
+    end(end) {
+      if (Number.isInteger(end?.packCount)) ended ??= end;
+    },
+    take() {
+      const work = waiting.shift();
+      if (work) working++;
+      return work;
+    },
+    done(pack) {
+      working--;
+      outcome = add(outcome, pack);
+    },
+    park(pack) {
+      working--;
+      parked.set(pack.work.pack.packId, pack);
+    },
+    unpark(packId, kind) {
+      const pack = parked.get(packId);
+      if (!pack) return;
+      parked.delete(packId);
+      if (kind === 'retry') waiting.push(pack.work);
+      else outcome = { ...outcome, packCount: outcome.packCount + 1, abandonedPackCount: outcome.abandonedPackCount + 1 };
+    },
+    get hasWaiting() {
+      return waiting.length > 0;
+    },
+    get allTaken() {
+      return ended !== undefined && seenCount >= ended.packCount && waiting.length === 0 && parked.size === 0;
+    },
+    get finished() {
+      return this.allTaken && working === 0;
+    },
+    get ended() {
+      return ended;
+    },
+    get outcome() {
+      return outcome;
+    },
+    get openCount() {
+      return waiting.length + parked.size + working;
+    },
+    carry: () => ({ waiting, parked: [...parked.values()], seenPackIds: [...seen].slice(-maxSeen), seenCount, outcome, ...(ended ? { end: ended } : {}) }),
+  };
+}
+
+/** A signal comes from outside: one that is malformed must not stop the flow. */
+function isPackWork(work: unknown): work is PackWork {
+  const { kind, pack } = (work ?? {}) as { readonly kind?: unknown; readonly pack?: Partial<Record<string, unknown>> };
+  return (kind === 'spooled' || kind === 'staged') && ['tenantId', 'studyInstanceUID', 'seriesInstanceUID', 'packId', 'gatewayId'].every((name) => typeof pack?.[name] === 'string');
+}
+
+const noOutcome: IngestOutcome = { packCount: 0, acceptedCount: 0, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0, abandonedPackCount: 0 };
+
+const add = (sum: IngestOutcome, pack: PackOutcome): IngestOutcome => ({
+  packCount: sum.packCount + 1,
+  acceptedCount: sum.acceptedCount + pack.acceptedCount,
+  quarantinedCount: sum.quarantinedCount + pack.quarantinedCount,
+  duplicateCount: sum.duplicateCount + pack.duplicateCount,
+  conflictCount: sum.conflictCount + pack.conflictCount,
+  abandonedPackCount: sum.abandonedPackCount,
+});
