@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Ajv } from 'ajv';
 import { load } from 'js-yaml';
-import { ENTRY_POINTS } from '../../../infra/native/environment.ts';
+import { ENTRY_POINTS, NODE_ARGS } from '../../../infra/native/environment.ts';
+import { OWN_PROCESSES } from '../../../infra/native/parts.ts';
 import { CHECKOUT, INFRA } from '../../../infra/native/paths.ts';
 import { SEARCH_ATTRIBUTES } from '../../../infra/native/temporal.ts';
 
@@ -37,8 +38,10 @@ describe('infra/compose.yaml', () => {
     assert.equal(name, 'pacs');
   });
 
-  it('runs the entry points that the local stack runs', () => {
-    for (const [part, file] of Object.entries(ENTRY_POINTS)) assert.equal(compose.services[part]?.command, `node ${file}`);
+  it('runs the entry points that the local stack runs, with the same flags', () => {
+    for (const part of OWN_PROCESSES) {
+      assert.equal(compose.services[part]?.command, ['node', ...NODE_ARGS[part], ENTRY_POINTS[part]].join(' '));
+    }
   });
 
   it('registers the search attributes of infra/temporal/searchAttributes.json', () => {
