@@ -1,6 +1,9 @@
 import { createReleasePack } from './edge/releasePack.ts';
 import { createStagePack } from './edge/stagePack.ts';
+import { createDropIndex } from './index/dropIndex.ts';
 import { createIndexStudy } from './index/indexStudy.ts';
+import { createRebuildAudit } from './index/rebuildAudit.ts';
+import { createRebuildPage } from './index/rebuildPage.ts';
 import { createArchivePack } from './ingest/archivePack.ts';
 import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
@@ -26,6 +29,9 @@ export interface IngestActivities {
 
 export interface IndexActivities {
   readonly indexStudy: ActivityOf<typeof createIndexStudy>;
+  readonly dropIndex: ActivityOf<typeof createDropIndex>;
+  readonly rebuildPage: ActivityOf<typeof createRebuildPage>;
+  readonly rebuildAudit: ActivityOf<typeof createRebuildAudit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;
 }
 

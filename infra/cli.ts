@@ -14,6 +14,7 @@ const USAGE = `Usage: ./pacs COMMAND
   logs [PART] [-f]           what the parts said
   reset [--yes]              delete all data of this checkout's PACS
   token --tenant T --role R  a bearer token for the API [--sub NAME] [--ttl 8h]
+  reindex --tenant T         rebuild a tenant's index from the archive
   doctor                     what this machine has, and what is missing
   test [unit|GLOB …]         everything that CI runs, or a part of it
   bench …                    measure
@@ -31,6 +32,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   logs: async () => (await import('./commands/logs.ts')).logs,
   token: async () => (await import('./commands/token.ts')).token,
+  reindex: async () => (await import('./commands/reindex.ts')).reindex,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
   bootstrap: async () => (await import('./commands/setup.ts')).bootstrapServers,
   peers: async () => (await import('./commands/setup.ts')).peers,

@@ -2,7 +2,10 @@ import type { Client } from '@temporalio/client';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../activities/index.ts';
 import { createReleasePack } from '../activities/edge/releasePack.ts';
 import { createStagePack } from '../activities/edge/stagePack.ts';
+import { createDropIndex } from '../activities/index/dropIndex.ts';
 import { createIndexStudy } from '../activities/index/indexStudy.ts';
+import { createRebuildAudit } from '../activities/index/rebuildAudit.ts';
+import { createRebuildPage } from '../activities/index/rebuildPage.ts';
 import { createArchivePack } from '../activities/ingest/archivePack.ts';
 import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
@@ -54,6 +57,9 @@ const ingestActivities = ({ config, stores, client }: Deps): IngestActivities =>
 
 const indexActivities = ({ stores }: Deps): IndexActivities => ({
   indexStudy: createIndexStudy(stores),
+  dropIndex: createDropIndex(stores),
+  rebuildPage: createRebuildPage(stores),
+  rebuildAudit: createRebuildAudit(stores),
   recordAudit: createRecordAudit(stores),
 });
 

@@ -143,3 +143,17 @@ export interface FlowStatus {
   readonly sentence: string;
   readonly counts: Readonly<Record<string, number>>;
 }
+
+/** Input of `reindexTenant`: one admin's request. */
+export interface ReindexTenantInput {
+  readonly tenantId: string;
+  /** Set by continue-as-new: the documents were dropped, and so much is written again. */
+  readonly carried?: { readonly cursor: string | undefined; readonly studyCount: number; readonly instanceCount: number };
+}
+
+/** Result of `reindexTenant`. */
+export interface ReindexOutcome {
+  readonly studyCount: number;
+  readonly instanceCount: number;
+  readonly eventCount: number;
+}

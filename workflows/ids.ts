@@ -12,12 +12,15 @@ export const studyWorkflowId = (tenantId: string, studyInstanceUID: string): str
 export const routeWorkflowId = (tenantId: string, studyInstanceUID: string, ruleOrRequest: string, revision: string | number): string =>
   `${tenantId}/route/${studyInstanceUID}/${encodeURIComponent(ruleOrRequest)}/${encodeURIComponent(String(revision))}`;
 
+export const reindexWorkflowId = (tenantId: string, jobId: string): string => `${tenantId}/reindex/${jobId}`;
+
 export const edgeTaskQueue = (tenantId: string, gatewayId: string): string => `edge/${tenantId}/${gatewayId}`;
 
 export type WorkflowId =
   | { readonly kind: 'ingest'; readonly tenantId: string; readonly gatewayId: string; readonly associationId: string }
   | { readonly kind: 'study'; readonly tenantId: string; readonly studyInstanceUID: string }
-  | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string };
+  | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string }
+  | { readonly kind: 'reindex'; readonly tenantId: string; readonly jobId: string };
 
 /** @returns undefined when the text is none of our workflow IDs. */
 export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
@@ -26,6 +29,7 @@ export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
   if (!tenantId || !first) return undefined;
   if (kind === 'ingest' && second && rest.length === 2) return { kind, tenantId, gatewayId: first, associationId: second };
   if (kind === 'study' && rest.length === 1) return { kind, tenantId, studyInstanceUID: first };
+  if (kind === 'reindex' && rest.length === 1) return { kind, tenantId, jobId: first };
   if (kind === 'route' && second && third && rest.length === 3) {
     return { kind, tenantId, studyInstanceUID: first, ruleOrRequest: decodeURIComponent(second), revision: decodeURIComponent(third) };
   }
