@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, defineSignal, defineUpdate, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, condition, defineSignal, defineUpdate, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow';
 import { TimeoutFailure } from '@temporalio/common';
 import type { ParkEvent } from '../domain/audit.ts';
 import { isPermanentFailure, permanentFailures } from '../domain/failures.ts';
@@ -66,7 +66,14 @@ export function openParkingLot(board: FlowBoard, record: (event: ParkEvent) => P
       decided(decision);
     } });
   };
-  const ask = (failure: ParkedFailure) => new Promise<Decision>((resolve) => park(undefined, failure, resolve));
+  const ask = async (failure: ParkedFailure): Promise<Decision> => {
+    let decision: Decision | undefined;
+    park(undefined, failure, (given) => {
+      decision = given;
+    });
+    await condition(() => decision !== undefined);
+    return decision!;
+  };
 
   return {
     ask, park, settled,

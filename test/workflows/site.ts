@@ -7,7 +7,7 @@ import type { AuditEvent } from '../../domain/audit.ts';
 import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
 import { aTenant, aUID } from '../support/aStudy.ts';
 
-export type Activities = EdgeActivities & IngestActivities & IndexActivities & RouteActivities;
+export type Activities = EdgeActivities & IngestActivities & Pick<IndexActivities, 'indexStudy'> & RouteActivities;
 type Name = keyof Activities;
 
 /** One tenant of a test, and what the activities did for it. */

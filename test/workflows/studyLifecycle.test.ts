@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import { routeWorkflowId } from '../../workflows/ids.ts';
+import { flowOf } from './flows.ts';
+import { until } from './site.ts';
+import { aStudyOf } from './studies.ts';
+import { temporal, type Temporal } from './temporal.ts';
+
+describe('studyLifecycle', () => {
+  let server: Temporal;
+  before(async function start() {
+    server = await temporal(this);
+  });
+  const register = (times: { readonly quietMs: number; readonly closeAfterMs: number }) => createRegisterPack({ client: () => server.client, ...times });
+
+  it('indexes a pack, calls the study stable when it is quiet, starts its routes once and closes', async () => {
+    const study = aStudyOf({ findRoutes: async () => [{ ruleId: 'all', destinationId: 'archive', priority: 2 }] });
+    const registerPack = register({ quietMs: 200, closeAfterMs: 400 });
+
+    const first = await registerPack(study.pack(), 3);
+    const flow = flowOf(server.client.workflow.getHandle(study.workflowId));
+    await flow.result();
+
+    assert.deepEqual(first, { duplicate: false });
+    assert.equal(await flow.state(), 'DONE');
+    assert.deepEqual(study.site.called('sendInstances'), ['archive']);
+    await until('the route has ended', () => study.site.audit.some(({ action }) => action === 'route.delivered'));
+    assert.deepEqual(study.site.audit.map(({ action }) => action).filter((action) => !action.startsWith('route.delivered')), ['study.indexed', 'study.stable', 'route.started']);
+    assert.deepEqual(study.site.audit[0]!.counts?.['instanceCount'], 1);
+  });
+
+  it('starts no new route for a duplicate, and one more for a new revision', async () => {
+    const study = aStudyOf({ findRoutes: async () => [{ ruleId: 'all', destinationId: 'archive', priority: 2 }] });
+    const registerPack = register({ quietMs: 100, closeAfterMs: 300 });
+    const [one, two] = [study.pack(), study.pack()];
+    const closed = () => server.client.workflow.getHandle(study.workflowId).result();
+
+    await registerPack(one, 3);
+    assert.deepEqual(await registerPack(one, 3), { duplicate: false }, 'the same update has the same answer');
+    assert.deepEqual(await registerPack({ ...one, origin: { ...one.origin, associationId: 'a2' } }, 3), { duplicate: true });
+    await closed();
+    await registerPack(one, 3);
+    await closed();
+    assert.deepEqual(study.site.called('sendInstances'), ['archive']);
+    await registerPack(two, 3);
+    await closed();
+
+    assert.deepEqual(study.site.called('sendInstances'), ['archive', 'archive']);
+    for (const revision of [1, 2]) await server.client.workflow.getHandle(routeWorkflowId(study.site.tenantId, study.uid, 'all', revision)).result();
+  });
+
+  it('loses no pack that arrives while it closes', async function race() {
+    this.timeout(60_000);
+    const registerPack = register({ quietMs: 1, closeAfterMs: 1 });
+
+    await Promise.all(Array.from({ length: 8 }, async (_, at) => {
+      const study = aStudyOf();
+      const packs = Array.from({ length: 5 }, study.pack);
+      const stable = () => study.site.audit.filter(({ action }) => action === 'study.stable').length;
+      for (const pack of packs) {
+        const before = stable();
+        await registerPack(pack, 3);
+        await until('the study is about to close', () => stable() > before);
+        await sleep(at * 5);
+      }
+      await until('the study is closed', async () => (await server.client.workflow.getHandle(study.workflowId).describe()).status.name === 'COMPLETED');
+
+      assert.deepEqual(new Set(study.indexed()), new Set(packs.map(({ packId }) => packId)));
+    }));
+  });
+
+  it('refuses a pack of another study or tenant, and registerPack gives it up', async () => {
+    const study = aStudyOf();
+    const registerPack = register({ quietMs: 500, closeAfterMs: 500 });
+    await registerPack(study.pack(), 3);
+
+    const handle = server.client.workflow.getHandle(study.workflowId);
+    for (const wrong of [{ ...study.pack(), tenantId: 'other' }, { ...study.pack(), studyInstanceUID: '1.2.3' }, undefined, { packId: 7 }]) {
+      await assert.rejects(handle.executeUpdate('addPack', { args: [wrong] }), { name: 'WorkflowUpdateFailedError' });
+    }
+    await handle.result();
+
+    assert.equal(study.indexed().length, 1);
+  });
+
+  it('keeps the audit of a study that has nothing but quarantined instances short: no route, no stable', async () => {
+    const study = aStudyOf({ indexStudy: async () => ({ packCount: 1, seriesCount: 0, instanceCount: 0, quarantinedCount: 2, duplicateCount: 0, conflictCount: 0 }) });
+
+    await register({ quietMs: 50, closeAfterMs: 100 })(study.pack(), 3);
+    await server.client.workflow.getHandle(study.workflowId).result();
+
+    assert.deepEqual(study.site.called('findRoutes'), []);
+  });
+});
