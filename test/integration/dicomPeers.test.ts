@@ -17,7 +17,7 @@ describe('studies from other people\'s DICOM programs', function () {
   after(removeTempFolders);
 
   const archived = ({ studyInstanceUID, files }: MadeStudy): Promise<boolean> =>
-    eventually('the study is found with all its instances', async () => await pacs().api.findInstances(studyInstanceUID) === files.length);
+    eventually('the study is found with all its instances', () => pacs().api.isFound(studyInstanceUID, files.length));
   const compared = async ({ studyInstanceUID, files }: MadeStudy): Promise<Compared> => {
     const [result] = await runScript<Compared>(peers().python, 'dicomweb.py', {
       url: `${pacs().api.base}/dicom-web`, token: pacs().api.token, compare: { studyInstanceUID, files: files.map(({ file }) => file) } });
