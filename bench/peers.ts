@@ -17,6 +17,11 @@ export interface PeerSystem {
 }
 
 const maxLengthBytes = 131_072;
+/**
+ * DCMTK, which Orthanc uses as well, writes an answer in two pieces and leaves Nagle's algorithm on: the second waits 40 ms for the
+ * sender's delayed acknowledgement, with any sender. This setting of theirs turns it off.
+ */
+const fairness = { TCP_NODELAY: '1' };
 const aeTitle = 'PEER';
 
 const locate = (name: string): string | undefined =>
@@ -48,7 +53,7 @@ async function start(name: string, home: string, commandOf: (home: string, port:
   const log = openSync(`${home}.log`, 'a');
   const leash = bestLeash() === 'kernel' ? ['setpriv', '--pdeathsig', 'KILL', '--'] : [];
   const [command = '', ...args] = [...leash, ...commandOf(home, port, httpPort)];
-  const child = spawn(command, args, { stdio: ['ignore', log, log] });
+  const child = spawn(command, args, { env: { ...process.env, ...fairness }, stdio: ['ignore', log, log] });
   await untilItAnswers(name, child, port);
   return {
     name, pid: child.pid ?? -1, port, aeTitle,

@@ -8,7 +8,7 @@ import { concurrently } from './concurrently.ts';
 import { inContext, StoreError, type StoreContext } from './errors.ts';
 import { gunzipJson, gunzipLines, gzipJson, gzipLines } from './jsonLines.ts';
 import { LruCache } from './lru.ts';
-import { partBytes, readFully, sameLengthExists, uploadInParts, type Upload } from './packUpload.ts';
+import { partBuffers, partBytes, readFully, sameLengthExists, uploadInParts, type Upload } from './packUpload.ts';
 import type { ArchiveStore } from './ports.ts';
 import type { Bucket } from './s3.ts';
 import { discard, listFolders, listKeys, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
@@ -77,8 +77,10 @@ async function putFile(upload: Upload): Promise<{ readonly existed: boolean }> {
   const { file, options, bucket, key } = upload;
   if (await sameLengthExists(upload)) return { existed: true };
   if (file.lengthBytes > partBytes) return uploadInParts(upload);
-  const body = await readFully(upload, 0, file.lengthBytes);
-  const etag = await writeObject(bucket, key, body, 'new', { contentType: 'application/x-tar', signal: options.signal });
+  const etag = await partBuffers.lend(async (space) => {
+    const body = await readFully(upload, 0, file.lengthBytes, space);
+    return writeObject(bucket, key, body, 'new', { contentType: 'application/x-tar', signal: options.signal });
+  });
   if (etag === undefined) return { existed: await sameLengthExists(upload) };
   return { existed: false };
 }

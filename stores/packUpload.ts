@@ -5,6 +5,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { concurrently } from './concurrently.ts';
 import { ContentMismatch, statusOf, type StoreContext } from './errors.ts';
+import { PartBuffers } from './partBuffers.ts';
 import type { PackFile, PutPackOptions } from './ports.ts';
 import type { Bucket } from './s3.ts';
 import { abortable, isConditionFailed, objectLength } from './s3Objects.ts';
@@ -14,6 +15,8 @@ export const partBytes = 16 * MiB;
 /** Of S3: an upload has 10,000 parts at most, so parts grow beyond 156 GiB. */
 const maxParts = 10_000;
 const partsInFlight = 3;
+/** Of the process: together 128 MiB, however many packs are on their way. Parts that had to grow bring their own memory. */
+export const partBuffers = new PartBuffers(partBytes, 8);
 
 /** A file on its way to a key. Memory: three parts, whatever the file's length. */
 export interface Upload extends StoreContext {
@@ -101,20 +104,21 @@ async function uploadMissing(upload: Upload, uploadId: string, already: Readonly
 async function withChecksum(upload: Upload, { offsetBytes, lengthBytes }: Part, done: CompletedPart): Promise<CompletedPart> {
   if (done.ChecksumCRC32) return done;
   const checksum = Buffer.alloc(4);
-  checksum.writeUInt32BE(crc32(await readFully(upload, offsetBytes, lengthBytes)));
+  await partBuffers.lend(async (space) => checksum.writeUInt32BE(crc32(await readFully(upload, offsetBytes, lengthBytes, space))));
   return { ...done, ChecksumCRC32: checksum.toString('base64') };
 }
 
-async function uploadPart(upload: Upload, uploadId: string, { number, offsetBytes, lengthBytes }: Part): Promise<CompletedPart> {
-  const { s3, bucket } = upload.bucket;
-  upload.options.signal?.throwIfAborted();
-  const body = await readFully(upload, offsetBytes, lengthBytes);
-  const { ETag, ChecksumCRC32 } = await s3.send(new UploadPartCommand({
-    Bucket: bucket, Key: upload.key, UploadId: uploadId, PartNumber: number, Body: body, ChecksumAlgorithm: 'CRC32',
-  }), abortable(upload.options.signal));
-  if (!ETag) throw new Error(`S3 took part ${number} without an ETag`);
-  return completedPart(number, ETag, ChecksumCRC32);
-}
+const uploadPart = (upload: Upload, uploadId: string, { number, offsetBytes, lengthBytes }: Part): Promise<CompletedPart> =>
+  partBuffers.lend(async (space) => {
+    const { s3, bucket } = upload.bucket;
+    upload.options.signal?.throwIfAborted();
+    const body = await readFully(upload, offsetBytes, lengthBytes, space);
+    const { ETag, ChecksumCRC32 } = await s3.send(new UploadPartCommand({
+      Bucket: bucket, Key: upload.key, UploadId: uploadId, PartNumber: number, Body: body, ChecksumAlgorithm: 'CRC32',
+    }), abortable(upload.options.signal));
+    if (!ETag) throw new Error(`S3 took part ${number} without an ETag`);
+    return completedPart(number, ETag, ChecksumCRC32);
+  });
 
 async function complete(upload: Upload, uploadId: string, parts: readonly CompletedPart[]): Promise<{ readonly existed: boolean }> {
   const { s3, bucket } = upload.bucket;
@@ -145,8 +149,8 @@ export async function sameLengthExists({ bucket, key, tenantId, file, options }:
 }
 
 /** @throws ContentMismatch when the file is shorter than it was said to be */
-export async function readFully({ file, tenantId, key }: Upload, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
-  const body = await file.read(offsetBytes, lengthBytes);
+export async function readFully({ file, tenantId, key }: Upload, offsetBytes: number, lengthBytes: number, space?: Buffer): Promise<Buffer> {
+  const body = await file.read(offsetBytes, lengthBytes, space);
   if (body.length === lengthBytes) return body;
   throw new ContentMismatch(`The file ends at byte ${offsetBytes + body.length} of ${file.lengthBytes}`, { tenantId, key });
 }

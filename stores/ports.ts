@@ -16,7 +16,8 @@ export interface UploadProgress {
 /** A local file to upload: read by range, so that a resumed upload starts where the last one stopped. */
 export interface PackFile {
   readonly lengthBytes: number;
-  read(offsetBytes: number, lengthBytes: number): Promise<Buffer>;
+  /** @param space to read into, when it is long enough and the file has use for it; the bytes are its own then */
+  read(offsetBytes: number, lengthBytes: number, space?: Buffer): Promise<Buffer>;
   close(): Promise<void>;
 }
 

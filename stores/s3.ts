@@ -37,5 +37,18 @@ export function createS3({ endpoint, region, bucket, credentials, maxSockets = 6
       connectionTimeout: connectTimeoutMs, socketTimeout: idleTimeoutMs,
     }),
   });
+  leavePayloadUnsigned(s3);
   return { s3, bucket };
+}
+
+/**
+ * The signature then covers the CRC-32 of a body, which the server verifies, and not a second sum of every byte: 0.3 ms of CPU
+ * for an instance of 512 KB here, and as much on the server. Over HTTPS, S3's own clients do the same for streams.
+ */
+function leavePayloadUnsigned(s3: S3Client): void {
+  s3.middlewareStack.add((next, { commandName }) => (args) => {
+    const { headers } = args.request as { readonly headers: Record<string, string> };
+    if (commandName === 'UploadPartCommand' || commandName === 'PutObjectCommand') headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+    return next(args);
+  }, { step: 'build', name: 'leavePayloadUnsigned' });
 }

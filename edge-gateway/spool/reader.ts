@@ -10,8 +10,11 @@ import { PackUnreadable, readManifest, readUpTo } from './tarScan.ts';
 export interface SpooledPackFile {
   readonly lengthBytes: number;
   readonly instances: readonly PackedInstance[];
-  /** @throws PackUnreadable when the file ends before the range does */
-  read(offsetBytes: number, lengthBytes: number): Promise<Buffer>;
+  /**
+   * @param space to read into, when it is long enough
+   * @throws PackUnreadable when the file ends before the range does
+   */
+  read(offsetBytes: number, lengthBytes: number, space?: Buffer): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -36,8 +39,8 @@ export async function openPack(spoolDir: string, pack: SpooledPack): Promise<Spo
       lengthBytes: size,
       instances,
       close: () => file.close(),
-      read: async (offsetBytes, lengthBytes) => {
-        const bytes = await readUpTo(file, offsetBytes, lengthBytes);
+      read: async (offsetBytes, lengthBytes, space) => {
+        const bytes = await readUpTo(file, offsetBytes, lengthBytes, space);
         if (bytes.length < lengthBytes) throw new PackUnreadable('The pack ends before the range that was asked for.');
         return bytes;
       },

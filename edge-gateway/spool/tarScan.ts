@@ -105,8 +105,8 @@ async function hasDigest(file: FileHandle, offsetBytes: number, entry: PackEntry
 }
 
 /** @returns fewer bytes only where the file ends */
-export async function readUpTo(file: FileHandle, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(lengthBytes);
+export async function readUpTo(file: FileHandle, offsetBytes: number, lengthBytes: number, space?: Buffer): Promise<Buffer> {
+  const buffer = space !== undefined && space.length >= lengthBytes ? space : Buffer.allocUnsafe(lengthBytes);
   let done = 0;
   while (done < lengthBytes) {
     const { bytesRead } = await file.read(buffer, done, lengthBytes - done, offsetBytes + done);
