@@ -1,4 +1,5 @@
 import type { DicomJson } from '../dicom/json.ts';
+import type { StudySummary } from '../domain/documents.ts';
 import { indexNames } from '../domain/keys.ts';
 import { chunksOf } from './concurrently.ts';
 import { inContext, statusOf } from './errors.ts';
@@ -20,7 +21,7 @@ const forgetPage = 2_000;
 
 /**
  * Study, series and instance documents in OpenSearch. Versions are external (`external_gte`): an older write is dropped, an
- * equal one writes the same again. Searches see a write within a second; `version` and the location of one instance at once.
+ * equal one writes the same again. Searches see a write within a second; `version` and locations at once.
  */
 export function createStudyIndex({ client, refresh = false }: StudyIndexValues): StudyIndex {
   return {
@@ -86,6 +87,7 @@ async function* locate(client: OpenSearchClient, tenantId: string, scope: Scope)
     if (one) yield one;
     return;
   }
+  await inContext('Locating instances', context, () => seeAllInstances(client, tenantId, scope.studyInstanceUID));
   const pages = searchAll<InstanceSource>(client, {
     index: indexNames.instances, fields: locationFields,
     filters: filtersOf(tenantId, { term: { studyInstanceUID: scope.studyInstanceUID } },
@@ -97,6 +99,18 @@ async function* locate(client: OpenSearchClient, tenantId: string, scope: Scope)
     if (next.done) return;
     yield locationOf(next.value);
   }
+}
+
+/**
+ * The indices refresh each at its own time: a study that searches see, or whose version was read, may have instances that they
+ * do not see yet. A retrieval in that moment would lack them, so it makes them seen.
+ */
+async function seeAllInstances(client: OpenSearchClient, tenantId: string, studyInstanceUID: string): Promise<void> {
+  const study = await getDocument<{ readonly summary: StudySummary }>(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['summary']);
+  if (!study) return;
+  const index = indexNames.instances;
+  const { body } = await client.count({ index, body: { query: { bool: { filter: filtersOf(tenantId, { term: { studyInstanceUID } }) } } } as never });
+  if (body.count < study.source.summary.instanceCount) await client.indices.refresh({ index });
 }
 
 /** By document ID, in real time: an instance is found as soon as it is written. */

@@ -51,6 +51,16 @@ describe('StudyIndex on a real OpenSearch server', () => {
     assert.equal((await Array.fromAsync(unrefreshed.locate(tenantId, { studyInstanceUID: study.studyInstanceUID, sopInstanceUID }))).length, 1);
   });
 
+  it('locates every instance of a study as soon as it is written, though the indices refresh later', async () => {
+    const unrefreshed = createStudyIndex({ client });
+    const tenantId = aTenant();
+    const study = aStudy(tenantId, { instances: [{}, {}, {}] });
+
+    await unrefreshed.write(study, 1);
+
+    assert.equal((await Array.fromAsync(unrefreshed.locate(tenantId, { studyInstanceUID: study.studyInstanceUID }))).length, 3);
+  });
+
   it('finds what was written within two seconds without being told to refresh', async () => {
     const tenantId = aTenant();
     await createStudyIndex({ client }).write(aStudy(tenantId), 1);
