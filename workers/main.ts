@@ -15,7 +15,8 @@ Runtime.install({ logger: temporalLogger(), shutdownSignals: ['SIGTERM', 'SIGINT
 
 /** Runs the workers of this process's roles until a signal; each finishes what it has begun within the grace time. */
 async function main(): Promise<void> {
-  const stores = createStores({ s3: s3Values(config), openSearch: { url: config.openSearchUrl } });
+  // A flow may start right after the API changed the configuration: what is read must not be older than that.
+  const stores = createStores({ s3: s3Values(config), openSearch: { url: config.openSearchUrl }, tenantCacheMs: 0 });
   const client = new Client({ connection: Connection.lazy({ address: config.temporal.address }), namespace: config.temporal.namespace });
   const connection = await connect();
   const plans = planWorkers({ config, stores, client: () => client });

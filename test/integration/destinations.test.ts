@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { parseFileMeta } from '../../dicom/part10/fileMeta.ts';
+import { readInstanceHeader } from '../../dicom/part10/header.ts';
+import type { Destination, RoutingRule } from '../../domain/tenant.ts';
+import { sha256 } from '../support/pacsClient.ts';
+import { freePort, removeTempFolders, runPeer, startPeer, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
+import { madeStudy, sendFiles, type MadeStudy } from '../support/sender.ts';
+import { eventually, sharedPacs } from '../support/stack.ts';
+
+describe('destinations', function () {
+  this.timeout(90_000);
+  const pacs = sharedPacs();
+  const peers = testPeers();
+  const running: PeerProcess[] = [];
+  afterEach(async () => {
+    for (const peer of running.splice(0)) await peer.stop();
+    await pacs().api.configure(() => ({ destinations: [], rules: [] }));
+  });
+  after(removeTempFolders);
+
+  /** Sends a study through the gateway and waits until the archive has it. */
+  const archivedStudy = async (sample: string, count: number): Promise<MadeStudy> => {
+    const study = await madeStudy(peers().python, await tempFolder(), sample, count);
+    const answers = await sendFiles(peers().python, pacs().stack.urls.dicom, study.files.map(({ file }) => file));
+    assert.deepEqual(answers.map(({ status }) => status), Array(count).fill(0));
+    await eventually('the study is archived', async () => await pacs().api.findInstances(study.studyInstanceUID) === count);
+    return study;
+  };
+  const configure = (destination: Destination, rules: readonly RoutingRule[] = []): Promise<void> => pacs().api.configure(() => ({ destinations: [destination], rules }));
+  const requestRoute = (study: MadeStudy, destinationId: string, key: string): Promise<Response> => pacs().api.call('routes', {
+    method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': key }, body: JSON.stringify({ studyInstanceUID: study.studyInstanceUID, destinationId }) });
+  const delivered = (study: MadeStudy, destinationId: string) => eventually('the ledger says that every instance is delivered', async () => {
+    const { instances } = await pacs().api.ledger(destinationId, study.studyInstanceUID);
+    return instances.length === study.files.length && instances.every(({ state }) => state === 'delivered') && instances;
+  });
+  const digestsOf = (study: MadeStudy): readonly string[] => study.files.map(({ dataSetSha256 }) => dataSetSha256).toSorted();
+
+  const startStorescp = async (port: number): Promise<string> => {
+    const folder = await tempFolder();
+    running.push(startPeer(peers().storescp, ['+B', '+xa', '-od', folder, '-aet', 'STORESCP', `${port}`]));
+    await eventually('storescp answers', async () => (await runPeer(peers().echoscu, ['127.0.0.1', `${port}`])).code === 0);
+    return folder;
+  };
+  const storescp = (port: number): Destination =>
+    ({ kind: 'dicom', destinationId: 'ws1', gatewayId: 'gw1', host: '127.0.0.1', port, calledAETitle: 'STORESCP' });
+
+  it('get, byte for byte, what a rule on Modality says, and nothing else', async () => {
+    const port = await freePort();
+    const folder = await startStorescp(port);
+    await configure(storescp(port), [{ ruleId: 'mr', destinationId: 'ws1', attributes: { Modality: 'MR' } }]);
+
+    const ct = await archivedStudy('CT_small.dcm', 2);
+    const mr = await archivedStudy('MR_small_RLE.dcm', 3);
+    await delivered(mr, 'ws1');
+    await eventually('the CT study is stable', async () => (await pacs().api.history(ct.studyInstanceUID)).some(({ action }) => action === 'study.stable'));
+
+    assert.deepEqual(dataSetDigests(folder), digestsOf(mr));
+    assert.equal((await pacs().api.call(`destinations/ws1/deliveries/${ct.studyInstanceUID}`)).status, 404);
+  });
+
+  it('that are down at first get the study when they are up; the ledger tells of the attempts meanwhile', async () => {
+    const port = await freePort();
+    await configure(storescp(port));
+    const study = await archivedStudy('CT_small.dcm', 3);
+    await requestRoute(study, 'ws1', randomUUID());
+
+    const waiting = await eventually('an attempt failed twice', async () => {
+      const { instances } = await pacs().api.ledger('ws1', study.studyInstanceUID);
+      return instances.length === 3 && instances.every(({ attempts }) => attempts >= 2) && instances;
+    });
+    const folder = await startStorescp(port);
+    const instances = await delivered(study, 'ws1');
+
+    assert.deepEqual(waiting.map(({ state }) => state), ['waiting', 'waiting', 'waiting']);
+    for (const { lastProblem, nextAttemptAt } of waiting) {
+      assert.match(lastProblem ?? '', new RegExp(`127\\.0\\.0\\.1.*${port}|ECONNREFUSED`));
+      assert.ok(Date.parse(nextAttemptAt ?? '') > 0);
+    }
+    assert.ok(instances.every(({ attempts, lastStatus }) => attempts >= 3 && lastStatus === 0));
+    assert.deepEqual(dataSetDigests(folder), digestsOf(study));
+  });
+
+  it('get a study once for each key of a request, and the study\'s history tells it in order', async () => {
+    const port = await freePort();
+    const folder = await startStorescp(port);
+    await configure(storescp(port));
+    const study = await archivedStudy('CT_small.dcm', 2);
+    const key = randomUUID();
+
+    const answers = [await requestRoute(study, 'ws1', key), await requestRoute(study, 'ws1', key)];
+    const { flowId } = await answers[0]!.json() as { readonly flowId: string };
+    const flow = await eventually('the flow is done', async () => {
+      const now = await pacs().api.flow(flowId);
+      return now.state === 'DONE' && now;
+    });
+    const again = await requestRoute(study, 'ws1', key);
+    const history = await eventually('the history tells of the delivery', async () => {
+      const events = await pacs().api.history(study.studyInstanceUID);
+      return events.some(({ action }) => action === 'route.delivered') && events.some(({ action }) => action === 'study.stable') && events;
+    });
+
+    assert.deepEqual([...answers, again].map(({ status, headers }) => [status, headers.get('location')]), Array(3).fill([202, answers[0]!.headers.get('location')]));
+    assert.deepEqual(flow.result, { deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0 });
+    assert.deepEqual((await pacs().api.ledger('ws1', study.studyInstanceUID)).instances.map(({ attempts }) => attempts), [1, 1]);
+    assert.deepEqual(dataSetDigests(folder), digestsOf(study));
+    const actions = history.map(({ action }) => action);
+    assert.deepEqual(history.map(({ at }) => at), history.map(({ at }) => at).toSorted());
+    assert.equal(actions.filter((action) => action === 'route.requested').length, 1);
+    for (const [earlier, later] of [['pack.archived', 'study.indexed'], ['study.indexed', 'study.stable'], ['route.requested', 'route.delivered']] as const) {
+      assert.ok(actions.includes(earlier) && actions.indexOf(earlier) < actions.indexOf(later), `${earlier} before ${later}: ${actions.join(' ')}`);
+    }
+  });
+
+  it('of another make keep it: Orthanc has every instance with its pixels', async () => {
+    const [dicomPort, httpPort] = [await freePort(), await freePort()];
+    const folder = await tempFolder();
+    writeFileSync(path.join(folder, 'orthanc.json'), JSON.stringify({
+      Name: 'test', StorageDirectory: folder, IndexDirectory: folder, DicomAet: 'ORTHANC', DicomPort: dicomPort, HttpPort: httpPort, Plugins: [],
+      DicomCheckCalledAet: true, DicomAlwaysAllowStore: true, AuthenticationEnabled: false, RemoteAccessAllowed: false, HttpServerEnabled: true,
+    }));
+    running.push(startPeer(peers().orthanc, [path.join(folder, 'orthanc.json')]));
+    const rest = async <T>(at: string): Promise<T> => await (await fetch(`http://127.0.0.1:${httpPort}/${at}`)).json() as T;
+    await eventually('Orthanc answers', () => rest('system'));
+    await configure({ kind: 'dicom', destinationId: 'orthanc', gatewayId: 'gw1', host: '127.0.0.1', port: dicomPort, calledAETitle: 'ORTHANC' },
+      [{ ruleId: 'all', destinationId: 'orthanc' }]);
+
+    const study = await archivedStudy('MR_small_jpeg_ls_lossless.dcm', 3);
+    await delivered(study, 'orthanc');
+
+    const ids = await rest<readonly string[]>('instances');
+    const files = await Promise.all(ids.map(async (id) => Buffer.from(await (await fetch(`http://127.0.0.1:${httpPort}/instances/${id}/file`)).arrayBuffer())));
+    assert.deepEqual(files.map(sopInstanceUIDOf).toSorted(), study.files.map(({ sopInstanceUID }) => sopInstanceUID).toSorted());
+    assert.deepEqual(new Set(files.map((file) => metaOf(file).transferSyntaxUID)), new Set([study.files[0]!.transferSyntaxUID]));
+    assert.deepEqual(new Set(await Promise.all(files.map(pixelsOf))), new Set([await pixelsOf(readFileSync(study.files[0]!.file))]));
+  });
+
+  it('by STOW-RS get the study: the archive of another tenant has it, byte for byte', async () => {
+    const other = await pacs().clientOf(pacs().otherTenantId, [pacs().otherTenantId]);
+    await configure({ kind: 'dicomweb', destinationId: 'partner', url: `${other.base}/dicom-web`, authorization: `Bearer ${other.token}` },
+      [{ ruleId: 'all', destinationId: 'partner' }]);
+
+    const study = await archivedStudy('JPEG2000.dcm', 3);
+    await delivered(study, 'partner');
+    await eventually('the other tenant finds it', async () => await other.findInstances(study.studyInstanceUID) === 3);
+
+    assert.deepEqual((await other.retrieve(study.studyInstanceUID)).map(({ dataSetSha256 }) => dataSetSha256).toSorted(), digestsOf(study));
+  });
+});
+
+function metaOf(file: Buffer) {
+  const meta = parseFileMeta(file);
+  if ('needMore' in meta) throw new Error('no whole Part 10 file');
+  return meta;
+}
+const sopInstanceUIDOf = (file: Buffer): string => metaOf(file).mediaStorageSOPInstanceUID ?? '';
+/** SHA-256 of the value of Pixel Data. */
+async function pixelsOf(file: Buffer): Promise<string> {
+  const { pixelData } = await readInstanceHeader({ lengthBytes: file.length, read: async (at, length) => file.subarray(at, at + length) });
+  return sha256(file.subarray(pixelData!.offsetBytes, pixelData!.offsetBytes + pixelData!.lengthBytes));
+}
+
+const dataSetDigests = (folder: string): readonly string[] => readdirSync(folder).map((name) => {
+  const file = readFileSync(path.join(folder, name));
+  return sha256(file.subarray(metaOf(file).dataSetOffsetBytes));
+}).toSorted();
