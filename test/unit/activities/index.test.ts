@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { createIndexStudy } from '../../../activities/index/indexStudy.ts';
+import { createFindRoutes } from '../../../activities/route/findRoutes.ts';
+import { MemoryArchive, MemoryTenantStore } from '../../../stores/memory.ts';
+import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
+import type { ArchiveStore, StudyIndex } from '../../../stores/ports.ts';
+import { aPackIndex, aTenant, aUID } from '../../support/aStudy.ts';
+import { everyCrash, run } from './support.ts';
+
+describe('indexStudy', () => {
+  const tenantId = aTenant();
+  const studyInstanceUID = aUID();
+  const packs = [1, 2, 3].map((hour) => aPackIndex({ tenantId, studyInstanceUID, committedAt: `2024-05-01T0${hour}:00:00.000Z`, attributes: { Modality: 'CT' } }));
+  const archived = async (count = packs.length): Promise<MemoryArchive> => {
+    const archive = new MemoryArchive();
+    for (const pack of packs.slice(0, count)) await archive.commitIndex(pack);
+    return archive;
+  };
+  const study = { tenantId, studyInstanceUID };
+
+  it('ends alike wherever it is interrupted', async () => {
+    const calls = await everyCrash(() => {
+      const index = new MemoryStudyIndex();
+      return { run: async (crash) => run(createIndexStudy({ archive: crash.wrap<ArchiveStore>(await archived()), index: crash.wrap<StudyIndex>(index) }), study), end: () => index.documents };
+    }, (end, whole, at) => assert.deepEqual(end, whole, at));
+
+    assert.equal(calls, 2);
+  });
+
+  it('gives the same documents pack by pack as from all at once', async () => {
+    const [bit, whole] = [new MemoryStudyIndex(), new MemoryStudyIndex()];
+
+    for (let count = 1; count <= packs.length; count++) {
+      await run(createIndexStudy({ archive: await archived(count), index: bit }), { ...study, packIds: [packs[count - 1]!.packId] });
+    }
+    const result = await run(createIndexStudy({ archive: await archived(), index: whole }), study);
+
+    assert.deepEqual(result, { packCount: 3, seriesCount: 3, instanceCount: 3, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 });
+    const attributesOf = (index: MemoryStudyIndex) => Object.values(index.documents).map((level) => [...level].map(([id, { attributes, location }]) => ({ id, attributes, location })).toSorted((a, b) => (a.id < b.id ? -1 : 1)));
+    assert.deepEqual(attributesOf(bit), attributesOf(whole));
+  });
+
+  it('changes nothing when it was overtaken', async () => {
+    const index = new MemoryStudyIndex();
+    await run(createIndexStudy({ archive: await archived(3), index }), study);
+    const before = structuredClone(index.documents);
+
+    await run(createIndexStudy({ archive: await archived(1), index }), study);
+
+    assert.deepEqual(index.documents, before);
+  });
+
+  it('writes no document of a study that is not there or has nothing to show', async () => {
+    const index = new MemoryStudyIndex();
+    const archive = new MemoryArchive();
+    const [pack] = packs as [typeof packs[0] & object];
+    const none = await run(createIndexStudy({ archive, index }), study);
+    await archive.commitIndex({ ...pack, instances: pack.instances.map((instance) => ({ ...instance, verdict: 'quarantined', reason: 'bad', attributes: {} })) });
+
+    const bad = await run(createIndexStudy({ archive, index }), study);
+
+    assert.deepEqual([none.packCount, bad.packCount, bad.quarantinedCount, index.documents.studies.size], [0, 1, 1, 0]);
+  });
+});
+
+describe('findRoutes', () => {
+  it('plans by the tenant\'s rules as they are now, and reads only', async () => {
+    const tenantId = aTenant();
+    const pack = aPackIndex({ tenantId, attributes: { Modality: 'CT' } });
+    const { studyInstanceUID } = pack;
+    const archive = new MemoryArchive();
+    const tenants = new MemoryTenantStore();
+    const find = () => run(createFindRoutes({ archive, tenants }), { tenantId, studyInstanceUID });
+    const found = [await find()];
+    await tenants.put({ tenantId, gateways: [], destinations: [{ kind: 'dicomweb', destinationId: 'web', url: 'http://127.0.0.1/dicom-web' }],
+      rules: [{ ruleId: 'ct', destinationId: 'web', attributes: { Modality: 'C?' } }] }, undefined);
+
+    found.push(await find());
+    await archive.commitIndex(pack);
+    found.push(await find());
+
+    assert.deepEqual(found, [[], [], [{ ruleId: 'ct', destinationId: 'web', priority: 2 }]]);
+  });
+});

@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { ApplicationFailure } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { createSendInstances, type SendInstancesInput } from '../../../activities/route/sendInstances.ts';
+import type { DeliveryLedger } from '../../../domain/delivery.ts';
+import { MemoryArchive, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
+import { VersionConflict, type ArchiveStore, type DeliveryStore, type InstanceToSend, type Sender, type SendResult } from '../../../stores/ports.ts';
+import { aPackIndex, aTenant } from '../../support/aStudy.ts';
+import { CrashPoint, everyCrash, run, runAs } from './support.ts';
+
+type Answer = (uid: string, sent: readonly string[]) => SendResult['outcome'] | Error;
+const now = () => new Date('2024-05-01T12:00:00.000Z');
+
+/** A study of some instances, a destination that answers as told, and a ledger. */
+async function aDelivery({ instances = 4, answer = () => 'delivered' }: { readonly instances?: number; readonly answer?: Answer } = {}) {
+  const tenantId = aTenant();
+  const pack = aPackIndex({ tenantId, instances: Array.from({ length: instances }, () => ({})) });
+  const { studyInstanceUID } = pack;
+  const archive = new MemoryArchive();
+  await archive.commitIndex(pack);
+  const tenants = new MemoryTenantStore();
+  await tenants.put({ tenantId, gateways: [], rules: [], destinations: [{ kind: 'dicomweb', destinationId: 'web', url: 'http://127.0.0.1/dicom-web' }] }, undefined);
+  const deliveries = new MemoryDeliveryStore();
+  const sent: string[] = [];
+  const destination = { answer };
+  const sender: Sender = { async *send(_destination, toSend: readonly InstanceToSend[], signal) {
+    for (const { sopInstanceUID } of toSend) {
+      signal.throwIfAborted();
+      const outcome = destination.answer(sopInstanceUID, sent);
+      if (outcome instanceof Error) throw outcome;
+      sent.push(sopInstanceUID);
+      yield { sopInstanceUID, outcome, ...(outcome === 'delivered' ? { status: 0 } : { status: outcome === 'later' ? 0xa700 : 0xa900, problem: `The destination said ${outcome}.` }) };
+    }
+  } };
+  const uids = pack.instances.map(({ sopInstanceUID }) => sopInstanceUID);
+  const input = (flowId = 'flow-1', more: Partial<SendInstancesInput> = {}): SendInstancesInput =>
+    ({ tenantId, studyInstanceUID, destinationId: 'web', flowId, resend: false, retryRefused: false, ...more });
+  const ledger = async (): Promise<DeliveryLedger> => (await deliveries.get(tenantId, 'web', studyInstanceUID)).value;
+  return {
+    archive, sent, uids, input, ledger, destination, deliveries, tenantId,
+    send: (crash = new CrashPoint(), store: DeliveryStore = deliveries) => createSendInstances({ archive: crash.wrap<ArchiveStore>(archive), tenants: crash.wrap(tenants),
+      deliveries: crash.wrap(store), senders: { dicomweb: sender }, firstRetryMs: 30_000, now }),
+    states: async () => Object.fromEntries((await ledger()).instances.map(({ sopInstanceUID, state }) => [uids.indexOf(sopInstanceUID), state])),
+  };
+}
+
+describe('sendInstances', () => {
+  it('sends each instance once, however often the flow asks', async () => {
+    const delivery = await aDelivery();
+
+    const results = [await run(delivery.send(), delivery.input()), await run(delivery.send(), delivery.input())];
+
+    assert.deepEqual(results, Array(2).fill({ deliveredCount: 4, refusedCount: 0, alreadyThereCount: 0 }));
+    assert.deepEqual(delivery.sent, delivery.uids);
+  });
+
+  it('goes on after a broken connection where it stopped, and says when', async () => {
+    const delivery = await aDelivery({ answer: (_, sent) => (sent.length === 2 ? new Error('connection reset') : 'delivered') });
+
+    await assert.rejects(runAs({ attempt: 3 }, delivery.send(), delivery.input()), (error) => {
+      assert.ok(error instanceof ApplicationFailure);
+      assert.deepEqual([error.type, error.nonRetryable, error.nextRetryDelay], ['DestinationAway', false, 120_000]);
+      assert.match(error.message, /has not taken 2 instances .*connection reset.*120 s/);
+      return true;
+    });
+    const waiting = (await delivery.ledger()).instances.filter(({ state }) => state === 'waiting');
+    assert.deepEqual(waiting.map(({ attempts, nextAttemptAt, lastProblem }) => [attempts, nextAttemptAt, lastProblem]), Array(2).fill([1, '2024-05-01T12:02:00.000Z', 'connection reset']));
+    delivery.destination.answer = () => 'delivered';
+    await run(delivery.send(), delivery.input());
+
+    assert.deepEqual(delivery.sent, delivery.uids);
+  });
+
+  it('tries A7xx again and leaves what is refused for a person', async () => {
+    const delivery = await aDelivery({ answer: (uid) => (uid === delivery.uids[1] ? 'later' : uid === delivery.uids[2] ? 'refused' : 'delivered') });
+
+    await assert.rejects(run(delivery.send(), delivery.input()), { type: 'DestinationAway' });
+    assert.deepEqual(await delivery.states(), { 0: 'delivered', 1: 'waiting', 2: 'refused', 3: 'delivered' });
+    delivery.destination.answer = () => 'delivered';
+    const second = await run(delivery.send(), delivery.input());
+    const third = await run(delivery.send(), delivery.input('flow-1', { retryRefused: true }));
+
+    assert.deepEqual([second, third], [{ deliveredCount: 3, refusedCount: 1, alreadyThereCount: 0 }, { deliveredCount: 4, refusedCount: 0, alreadyThereCount: 0 }]);
+    assert.deepEqual((await delivery.ledger()).instances.map(({ attempts }) => attempts).toSorted(), [1, 1, 2, 2]);
+  });
+
+  it('sends nothing again for a rule, and everything again for a request, once', async () => {
+    const delivery = await aDelivery();
+    await run(delivery.send(), delivery.input('rule/1'));
+
+    const byRule = await run(delivery.send(), delivery.input('rule/2'));
+    delivery.destination.answer = (_, sent) => (sent.length === 6 ? new Error('away') : 'delivered');
+    await assert.rejects(run(delivery.send(), delivery.input('request', { resend: true })));
+    delivery.destination.answer = () => 'delivered';
+    const byRequest = await run(delivery.send(), delivery.input('request', { resend: true }));
+
+    assert.deepEqual([byRule, byRequest], [{ deliveredCount: 0, refusedCount: 0, alreadyThereCount: 4 }, { deliveredCount: 4, refusedCount: 0, alreadyThereCount: 0 }]);
+    assert.deepEqual(delivery.sent, [...delivery.uids, ...delivery.uids]);
+  });
+
+  it('delivers everything wherever it is interrupted, and nothing twice that the ledger knew', async () => {
+    const worlds = await Promise.all(Array.from({ length: 60 }, () => aDelivery({ instances: 60 })));
+    const unwritten = 50;
+
+    const calls = await everyCrash(() => {
+      const world = worlds.pop()!;
+      return { run: (crash) => run(world.send(crash), world.input()), end: () => ({ uids: world.uids, sent: world.sent }) };
+    }, ({ uids, sent }, _whole, at) => {
+      assert.deepEqual(new Set(sent), new Set(uids), at);
+      assert.ok(sent.length <= uids.length + unwritten, `${at}: ${sent.length} sent`);
+    });
+
+    assert.ok(calls >= 7, `${calls} calls`);
+  });
+
+  it('keeps the entries that another flow writes meanwhile', async () => {
+    const delivery = await aDelivery();
+    let disturbed = 0;
+    const busy: DeliveryStore = {
+      get: (...args) => delivery.deliveries.get(...args),
+      put: async (ledger, etag) => {
+        if (disturbed++ < 3) {
+          const { value, etag: latest } = await delivery.deliveries.get(ledger.tenantId, ledger.destinationId, ledger.studyInstanceUID);
+          const other = { sopInstanceUID: `1.2.${disturbed}`, sha256: 'aa', state: 'delivered', attempts: 1 } as const;
+          await delivery.deliveries.put({ ...value, instances: [...value.instances, other] }, latest);
+        }
+        return delivery.deliveries.put(ledger, etag);
+      },
+    };
+
+    await run(delivery.send(new CrashPoint(), busy), delivery.input());
+
+    assert.equal((await delivery.ledger()).instances.length, 7);
+  });
+
+  it('fails to be retried when the ledger cannot be written, and then sends again', async () => {
+    const delivery = await aDelivery();
+    const stuck: DeliveryStore = { get: (...args) => delivery.deliveries.get(...args), put: async () => {
+      throw new VersionConflict('changed');
+    } };
+
+    await assert.rejects(run(delivery.send(new CrashPoint(), stuck), delivery.input()), { name: 'VersionConflict' });
+    const { deliveredCount } = await run(delivery.send(), delivery.input());
+
+    assert.equal(deliveredCount, 4);
+  });
+
+  it('ends as cancelled when it is cancelled, with what was sent written down', async () => {
+    const delivery = await aDelivery();
+    const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+    delivery.destination.answer = (_, sent) => {
+      if (sent.length === 1) environment.cancel();
+      return 'delivered';
+    };
+
+    await assert.rejects(environment.run(delivery.send(), delivery.input()), (error) => !(error instanceof ApplicationFailure));
+
+    assert.deepEqual(await delivery.states(), { 0: 'delivered', 1: 'delivered', 2: 'waiting', 3: 'waiting' });
+  });
+
+  it('gives up on a destination that is not configured', async () => {
+    const delivery = await aDelivery();
+
+    await assert.rejects(run(delivery.send(), delivery.input('flow-1', { destinationId: 'gone' })), { type: 'UnknownDestination', nonRetryable: true });
+  });
+
+  it('has nothing to do for a study without instances', async () => {
+    const delivery = await aDelivery();
+
+    assert.deepEqual(await run(delivery.send(), delivery.input('flow-1', { studyInstanceUID: '1.2.3' })), { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 });
+  });
+});
