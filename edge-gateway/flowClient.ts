@@ -63,6 +63,7 @@ function startOptions({ tenantId, origin, news, reopen }: FlowMessage) {
     workflowId: ingestWorkflowId(tenantId, origin.gatewayId, origin.associationId),
     taskQueue: taskQueues.core,
     args: [input],
+    staticSummary: `Association of ${origin.callingAETitle} with gateway ${origin.gatewayId}`,
     workflowIdConflictPolicy: 'USE_EXISTING' as const,
     workflowIdReusePolicy: reopen ? 'ALLOW_DUPLICATE' as const : 'REJECT_DUPLICATE' as const,
     priority: { priorityKey: input.priority, fairnessKey: tenantId },

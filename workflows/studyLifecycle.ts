@@ -90,6 +90,7 @@ async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, r
     await startChild<typeof routeStudy>('routeStudy', {
       workflowId: routeWorkflowId(tenantId, studyInstanceUID, route.ruleId, revision),
       args: [{ tenantId, studyInstanceUID, ...route }],
+      staticSummary: `Delivery to ${route.destinationId}, by rule ${route.ruleId}`,
       parentClosePolicy: ParentClosePolicy.ABANDON,
       workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
       priority: { priorityKey: route.priority, fairnessKey: tenantId },

@@ -28,6 +28,7 @@ export const createRegisterPack = (deps: RegisterPackDeps) =>
     const input: StudyLifecycleInput = { tenantId, studyInstanceUID, quietMs: deps.quietMs, closeAfterMs: deps.closeAfterMs };
     const startWorkflowOperation = new WithStartWorkflowOperation<StudyWorkflow>('studyLifecycle', {
       workflowId: studyWorkflowId(tenantId, studyInstanceUID), taskQueue: taskQueues.core, args: [input],
+      staticSummary: `Study ${studyInstanceUID}: index and routes`,
       workflowIdConflictPolicy: 'USE_EXISTING', workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       priority: { priorityKey: priority, fairnessKey: tenantId },
       typedSearchAttributes: new TypedSearchAttributes([
