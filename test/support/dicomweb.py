@@ -63,7 +63,7 @@ def compare(studyInstanceUID, files):
 
 def store(files):
     raw = [open(file, 'rb').read() for file in files]
-    answer = client._http_post_multipart_application_dicom(client._get_studies_url('stow'), raw)
+    answer = client._http_post_multipart_application_dicom(client.base_url + '/studies', raw)
     return {'stored': [item.ReferencedSOPInstanceUID for item in answer.get('ReferencedSOPSequence', [])],
             'failed': [item.FailureReason for item in answer.get('FailedSOPSequence', [])]}
 
