@@ -28,7 +28,7 @@ export async function printResult(stack: Stack, api: DemoApi, studies: readonly 
   const filter = (query: string) => `${stack.urls.temporalUI}/namespaces/pacs/workflows?query=${encodeURIComponent(query)}`;
   console.log('\nWhere to look:');
   printUrls(stack.urls);
-  console.log(`  ${'Flows'.padEnd(12)} ${filter(`TenantId="demo" AND StudyInstanceUID="${first?.studyInstanceUID ?? ''}"`)}`);
+  console.log(`  ${'Flows'.padEnd(12)} ${filter(`TenantId="demo" AND (StudyInstanceUID="${first?.studyInstanceUID ?? ''}" OR StudyInstanceUIDs="${first?.studyInstanceUID ?? ''}")`)}`);
   console.log(`  ${'History'.padEnd(12)} ${stack.urls.api}/tenants/demo/studies/${first?.studyInstanceUID ?? ''}/history`);
   console.log(`  ${'Token'.padEnd(12)} ./pacs token --tenant demo --role admin`);
   const bad = rows.filter(({ problems }) => problems.length > 0);
