@@ -31,7 +31,17 @@ export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
   if (kind === 'study' && rest.length === 1) return { kind, tenantId, studyInstanceUID: first };
   if (kind === 'reindex' && rest.length === 1) return { kind, tenantId, jobId: first };
   if (kind === 'route' && second && third && rest.length === 3) {
-    return { kind, tenantId, studyInstanceUID: first, ruleOrRequest: decodeURIComponent(second), revision: decodeURIComponent(third) };
+    const [ruleOrRequest, revision] = [decoded(second), decoded(third)];
+    if (ruleOrRequest !== undefined && revision !== undefined) return { kind, tenantId, studyInstanceUID: first, ruleOrRequest, revision };
   }
   return undefined;
+}
+
+/** @returns undefined when it was never encoded: IDs to parse come from outside, too. */
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
