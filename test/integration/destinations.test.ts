@@ -92,9 +92,9 @@ describe('destinations', function () {
 
     const answers = [await requestRoute(study, 'ws1', key), await requestRoute(study, 'ws1', key)];
     const { flowId } = await answers[0]!.json() as { readonly flowId: string };
-    const flow = await eventually('the flow is done', async () => {
+    const flow = await eventually('the flow is done and has a result', async () => {
       const now = await pacs().api.flow(flowId);
-      return now.state === 'DONE' && now;
+      return now.state === 'DONE' && now.result !== undefined && now;
     });
     const again = await requestRoute(study, 'ws1', key);
     const history = await eventually('the history tells of the delivery', async () => {
