@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { permanent } from '../../activities/failure.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import { taskQueues } from '../../workflows/contracts.ts';
+import type { reindexTenant } from '../../workflows/index.ts';
 import { anAssociation, flowOf } from './flows.ts';
 import { aSite, until } from './site.ts';
 import { aStudyOf } from './studies.ts';
@@ -73,6 +75,18 @@ describe('continue-as-new', () => {
     assert.equal((await flow.result()).packCount, 12);
     assert.equal(site.called('validatePack').filter((packId) => packId === bad.packId).length, 2);
     assert.equal(await flow.errorType(), undefined);
+  });
+
+  it('rebuilds a tenant page by page over several runs, and drops its documents once', async () => {
+    const site = aSite();
+    const workflowId = `${site.tenantId}/reindex/job-1`;
+
+    const outcome = await server.client.workflow.execute<typeof reindexTenant>('reindexTenant', { workflowId, taskQueue: taskQueues.core, args: [{ tenantId: site.tenantId }] });
+
+    assert.deepEqual(outcome, { studyCount: 3_000, instanceCount: 6_000, eventCount: 7 });
+    assert.equal(site.called('rebuildPage').length, 30);
+    assert.equal(site.called('dropIndex').length, 1);
+    assert.ok((await runsOf(workflowId)).length > 2);
   });
 
   it('loses and doubles no pack of a study that twelve associations add to at once, and writes its index one at a time', async function busy() {

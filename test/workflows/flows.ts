@@ -32,7 +32,7 @@ export async function aRoute(client: Client, site: Site, input: Partial<RouteStu
   return flowOf(handle);
 }
 
-export function flowOf<W extends Workflow>(handle: WorkflowHandle<W>) {
+export function flowOf<W extends Workflow, H extends WorkflowHandle<W> = WorkflowHandle<W>>(handle: H & WorkflowHandle<W>) {
   const attributes = async () => (await handle.describe()).typedSearchAttributes;
   const state = async () => (await attributes()).get(keyword('FlowState'));
   return {

@@ -7,7 +7,7 @@ import type { AuditEvent } from '../../domain/audit.ts';
 import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
 import { aTenant, aUID } from '../support/aStudy.ts';
 
-export type Activities = EdgeActivities & IngestActivities & Pick<IndexActivities, 'indexStudy'> & RouteActivities;
+export type Activities = EdgeActivities & IngestActivities & IndexActivities & RouteActivities;
 type Name = keyof Activities;
 
 /** One tenant of a test, and what the activities did for it. */
@@ -62,6 +62,9 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit'> = {
   releasePack: async () => undefined,
   indexStudy: async ({ packIds = [] }) => ({ packCount: packIds.length, seriesCount: 1, instanceCount: packIds.length, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 }),
   findRoutes: async () => [],
+  dropIndex: async () => ({ removedCount: 0 }),
+  rebuildPage: async ({ limit, cursor = '0' }) => ({ studyCount: limit, instanceCount: 2 * limit, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
+  rebuildAudit: async () => ({ eventCount: 7 }),
   sendInstances: async () => ({ deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0 }),
 };
 
@@ -86,7 +89,7 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'recordAudit', 'indexStudy', 'findRoutes', 'sendInstances'];
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'recordAudit', 'indexStudy', 'dropIndex', 'rebuildPage', 'rebuildAudit', 'findRoutes', 'sendInstances'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 

@@ -1,0 +1,113 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { permanent } from '../../activities/failure.ts';
+import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import { taskQueues } from '../../workflows/contracts.ts';
+import { aRoute, anAssociation } from '../workflows/flows.ts';
+import { startTemporal, type Temporal } from '../workflows/server.ts';
+import { aSite, until } from '../workflows/site.ts';
+import { aStudyOf } from '../workflows/studies.ts';
+
+/**
+ * Records histories of every workflow, to be replayed on each change (replay.test.ts):
+ *
+ *     node test/replay/record.ts <label>
+ *
+ * Record before a change of a workflow's order of steps, with a label that says which version it was, and keep the old files:
+ * flows of that version may still run.
+ */
+const folder = path.join(import.meta.dirname, 'histories');
+
+type Recording = (server: Temporal) => Promise<WorkflowHandle>;
+
+const recordings: Readonly<Record<string, Recording>> = {
+  'ingestAssociation-parked': async (server) => {
+    const failing = new Set<string>();
+    const site = aSite({ validatePack: async ({ packId, instanceCount }) => {
+      if (failing.has(packId)) throw permanent('PackCorrupt', `Pack ${packId.slice(0, 12)}`);
+      return { acceptedCount: instanceCount, quarantinedCount: 0, rules: [] };
+    } });
+    const packs = Array.from({ length: 4 }, () => site.aPack());
+    for (const { packId } of packs.slice(0, 2)) failing.add(packId);
+    await server.openGateway(site.tenantId, site.gatewayId);
+    const flow = await anAssociation(server.client, site);
+    for (const pack of packs) await flow.ready(pack);
+    await flow.end(4);
+    await until('two packs are parked', () => site.audit.length === 2);
+    await flow.decide('skip', { by: 'Ada', why: 'sent again', packId: packs[0]!.packId });
+    failing.clear();
+    await flow.decide('retry');
+    await flow.result();
+    return flow.handle;
+  },
+  'ingestAssociation-offline': async (server) => {
+    const site = aSite();
+    const flow = await anAssociation(server.client, site);
+    await flow.ready(site.aPack());
+    await flow.end(1);
+    await flow.reaches('EDGE_OFFLINE');
+    await server.openGateway(site.tenantId, site.gatewayId);
+    await flow.result();
+    return flow.handle;
+  },
+  'ingestAssociation-continued': async (server) => {
+    const site = aSite();
+    await server.openGateway(site.tenantId, site.gatewayId);
+    const flow = await anAssociation(server.client, site);
+    for (let count = 0; count < 6; count++) await flow.ready(site.aPack());
+    await flow.end(6);
+    await flow.result();
+    return server.client.workflow.getHandle(flow.handle.workflowId, flow.handle.firstExecutionRunId);
+  },
+  'studyLifecycle-routed': async (server) => {
+    const study = aStudyOf({ findRoutes: async () => [{ ruleId: 'all', destinationId: 'archive', priority: 2 }] });
+    const registerPack = createRegisterPack({ client: () => server.client, quietMs: 200, closeAfterMs: 400 });
+    await Promise.all([1, 2, 3].map(() => registerPack(study.pack(), 3)));
+    const handle = server.client.workflow.getHandle(study.workflowId);
+    await handle.result();
+    return handle;
+  },
+  'routeStudy-refused': async (server) => {
+    const site = aSite({ sendInstances: async ({ retryRefused }) => ({ deliveredCount: retryRefused ? 2 : 1, refusedCount: retryRefused ? 0 : 1, alreadyThereCount: 0 }) });
+    const flow = await aRoute(server.client, site);
+    await flow.reaches('ATTENTION');
+    await flow.decide('retry');
+    await flow.result();
+    return flow.handle;
+  },
+  'reindexTenant-continued': async (server) => {
+    const { tenantId } = aSite();
+    const handle = await server.client.workflow.start('reindexTenant', { workflowId: `${tenantId}/reindex/job-1`, taskQueue: taskQueues.core, args: [{ tenantId }] });
+    await handle.result();
+    return server.client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+  },
+};
+
+/** Without what names the machine: the worker's identity (also the name of its sticky queue) and the places of its files. */
+function withoutMachine(value: unknown): unknown {
+  if (typeof value === 'string') return /^\d+@/.test(value) ? 'worker' : value;
+  if (Array.isArray(value)) return value.map(withoutMachine);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'stackTrace').map(([name, member]) => [name, withoutMachine(member)]));
+}
+
+async function main(label: string | undefined): Promise<void> {
+  if (!label || !/^[a-z0-9.-]+$/.test(label)) throw new Error('Give a label for the version that is recorded: letters, digits, dots, hyphens');
+  await mkdir(folder, { recursive: true });
+  const [plain, short] = [await startTemporal(), await startTemporal({ suggestContinueAsNewAt: 60 })];
+  try {
+    for (const [name, record] of Object.entries(recordings)) {
+      const handle = await record(name.endsWith('-continued') ? short : plain);
+      const history = withoutMachine(JSON.parse(historyToJSON(await handle.fetchHistory())));
+      await writeFile(path.join(folder, `${name}.${label}.json`), `${JSON.stringify(history)}\n`);
+      console.log(`${name}: recorded`);
+    }
+  } finally {
+    await Promise.all([plain.stop(), short.stop()]);
+  }
+}
+
+await main(process.argv[2]);
+process.exit(0);
