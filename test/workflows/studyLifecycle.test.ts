@@ -61,8 +61,8 @@ describe('studyLifecycle', () => {
       for (const pack of packs) {
         const before = stable();
         await registerPack(pack, 3);
-        await until('the study is about to close', () => stable() > before);
-        await sleep(at * 5);
+        await until('the pack is indexed and the study is about to close', () => stable() > before);
+        await sleep(at * 130 + Math.random() * 130); // the server fires a timer of 1 ms within a second: the studies spread over it
       }
       await until('the study is closed', async () => (await server.client.workflow.getHandle(study.workflowId).describe()).status.name === 'COMPLETED');
 
