@@ -111,6 +111,7 @@ async function measureCeilings(loadFolder: string, folder: string, instanceCount
 }
 
 function printRun({ system, associationCount, acceptedPerSecond, foundPerSecond, receiverCpuMs, load1 }: Run): void {
+  const cpu = receiverCpuMs === undefined ? '' : `, ${receiverCpuMs.toFixed(2)} ms CPU`;
   const found = foundPerSecond === undefined ? '' : `, ${foundPerSecond.toFixed(0)} found/s`;
-  console.log(`  ${associationCount} associations  ${system.padEnd(21)} ${acceptedPerSecond.toFixed(0)} accepted/s${found}, ${receiverCpuMs.toFixed(2)} ms CPU (load ${load1.toFixed(1)})`);
+  console.log(`  ${associationCount} associations  ${system.padEnd(21)} ${acceptedPerSecond.toFixed(0)} accepted/s${found}${cpu} (load ${load1.toFixed(1)})`);
 }

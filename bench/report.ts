@@ -64,7 +64,7 @@ function rates(runs: readonly Run[]): string {
       `${associationCount}`, system + (failed ? ' (with failures)' : ''), show(group.map((run) => run.acceptedPerSecond)),
       held ? `${(accepted / held).toFixed(2)}` : '–', show(group.flatMap((run) => run.foundPerSecond ?? [])),
       show(group.map((run) => run.latencyMs.median), 1), show(group.map((run) => run.latencyMs.p99), 1),
-      show(group.map((run) => run.receiverCpuMs), 2), show(group.map((run) => run.senderCpuMs), 2),
+      show(group.flatMap((run) => run.receiverCpuMs ?? []), 2), show(group.map((run) => run.senderCpuMs), 2),
     ];
   });
   return markdownTable(['associations', 'system', 'accepted/s', 'ratio', 'found/s', 'answer ms, median', 'answer ms, 99 %', 'receiver CPU ms', 'sender CPU ms'],

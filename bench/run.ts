@@ -21,8 +21,8 @@ export interface Run {
   /** From the first C-STORE until QIDO-RS counts them all. */
   readonly foundPerSecond?: number;
   readonly latencyMs: { readonly median: number; readonly p99: number };
-  /** Of the receiving process until the last success, an instance. */
-  readonly receiverCpuMs: number;
+  /** Of the receiving process until the last success, an instance; absent for a peer whose processes are gone by then. */
+  readonly receiverCpuMs?: number;
   readonly senderCpuMs: number;
   /** By part until found and released, an instance. */
   readonly cpuMs: Readonly<Record<string, number>>;
@@ -80,19 +80,20 @@ export async function runPeer(peer: PeerSystem, order: Order): Promise<Run> {
     await sender.ready;
     const before = cpuMs(peer.pid);
     const report = await sender.go();
-    return { system: peer.name, ...common(order, report, cpuMs(peer.pid) - before), cpuMs: {}, peakMB: { peer: peakBytes(peer.pid) / 1e6 } };
+    const receiverCpu = peer.forks ? undefined : cpuMs(peer.pid) - before;
+    return { system: peer.name, ...common(order, report, receiverCpu), cpuMs: {}, peakMB: { peer: peakBytes(peer.pid) / 1e6 } };
   } finally {
     sender.stop();
   }
 }
 
-function common(order: Order, report: SenderReport, receiverCpuMs: number) {
+function common(order: Order, report: SenderReport, receiverCpuMs: number | undefined) {
   const sorted = report.latenciesMs.toSorted((a, b) => a - b);
   return {
     associationCount: order.associationCount, instanceCount: order.instanceCount, failures: report.failures,
     acceptedPerSecond: (1000 * report.succeededCount) / (report.lastAnsweredAt - report.firstSentAt),
     latencyMs: { median: sorted[sorted.length >> 1] ?? 0, p99: sorted[Math.floor(sorted.length * 0.99)] ?? 0 },
-    receiverCpuMs: receiverCpuMs / order.instanceCount, senderCpuMs: report.cpuMs / order.instanceCount,
+    ...(receiverCpuMs !== undefined && { receiverCpuMs: receiverCpuMs / order.instanceCount }), senderCpuMs: report.cpuMs / order.instanceCount,
     load1: loadavg()[0] ?? 0,
   };
 }
