@@ -9,15 +9,18 @@ import { eventually, sharedPacs, type Pacs } from '../support/stack.ts';
 
 type Document = { readonly _id: string; readonly _version: number; readonly _source: unknown };
 
+/** Study and series documents are written with every pack; an instance's keeps the version of the pack that brought it. */
+const versioned: readonly string[] = [indexNames.studies, indexNames.series];
+
 /** Every document of a tenant's studies and history, by index and ID. */
 async function documentsOf({ stack, tenantId }: Pacs): Promise<readonly Document[]> {
   const all: Document[] = [];
   for (const index of Object.values(indexNames)) {
     await fetch(`${stack.urls.opensearch}/${index}/_refresh`, { method: 'POST' });
     const answer = await fetch(`${stack.urls.opensearch}/${index}/_search`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ size: 1000, version: true, query: { term: { tenantId } } }) });
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ size: 10_000, version: true, query: { term: { tenantId } } }) });
     const { hits } = await answer.json() as { readonly hits: { readonly hits: readonly Document[] } };
-    all.push(...hits.hits.map(({ _id, _version, _source }) => ({ _id: `${index}/${_id}`, _version: index === indexNames.audit ? 0 : _version, _source })));
+    all.push(...hits.hits.map(({ _id, _version, _source }) => ({ _id: `${index}/${_id}`, _version: versioned.includes(index) ? _version : 0, _source })));
   }
   return all.toSorted((a, b) => (a._id < b._id ? -1 : 1));
 }
@@ -26,7 +29,7 @@ describe('the index is rebuilt from the archive', function () {
   this.timeout(120_000);
   const pacs = sharedPacs();
 
-  it('with the same documents at the same versions, though the worker is killed on the way', async () => {
+  it('with the same documents, though the worker is killed on the way', async () => {
     const { stack, tenantId, api } = pacs();
     const studies = [aUID(), aUID(), aUID()];
     const instances = studies.flatMap((study) => ctInstances({ study, count: 3, pixelBytes: 2_000 }));
@@ -36,7 +39,6 @@ describe('the index is rebuilt from the archive', function () {
       await eventually('the study is stable', async () => (await api.history(study)).some(({ action }) => action === 'study.stable'));
     }
     await eventually('the late instances are found', async () => await api.findInstances(studies[0]!) === 5);
-    await eventually('every flow is quiet', async () => (await api.history(studies[0]!)).filter(({ action }) => action === 'study.stable').length >= 1);
     const before = await documentsOf(pacs());
 
     const connection = await Connection.connect({ address: stack.urls.temporalAddress });
