@@ -1,6 +1,6 @@
 import { SignJWT } from 'jose';
 
-/** What an access token of this PACS says. The API verifies exactly these; see docs/operations.md for other issuers. */
+/** What an access token of this PACS says. The API verifies exactly these (api/auth.ts). */
 export const TOKEN_ISSUER = 'pacs';
 export const TOKEN_AUDIENCE = 'pacs-api';
 export const TOKEN_ALGORITHM = 'HS256';
