@@ -5,7 +5,7 @@ import { taskQueues, type ReindexOutcome, type ReindexTenantInput } from '../../
 import { reindexWorkflowId } from '../../workflows/ids.ts';
 import { aUID } from '../support/aStudy.ts';
 import { ctInstances, sendUntilItBreaks } from '../support/sender.ts';
-import { eventually, sharedPacs, type Pacs } from '../support/stack.ts';
+import { eventually, startPacs, type Pacs } from '../support/stack.ts';
 
 type Document = { readonly _id: string; readonly _version: number; readonly _source: unknown };
 
@@ -26,11 +26,14 @@ async function documentsOf({ stack, tenantId }: Pacs): Promise<readonly Document
 }
 
 describe('the index is rebuilt from the archive', function () {
-  this.timeout(120_000);
-  const pacs = sharedPacs();
+  this.timeout(180_000);
+  let pacs: Pacs;
+  // A PACS of its own: the worker is killed, and nobody else's flows should wait for that.
+  before(async () => { pacs = await startPacs(); });
+  after(() => pacs?.stop());
 
   it('with the same documents, though the worker is killed on the way', async () => {
-    const { stack, tenantId, api } = pacs();
+    const { stack, tenantId, api } = pacs;
     const studies = [aUID(), aUID(), aUID()];
     const instances = studies.flatMap((study) => ctInstances({ study, count: 3, pixelBytes: 2_000 }));
     await sendUntilItBreaks(stack.urls.dicom, instances);
@@ -39,7 +42,7 @@ describe('the index is rebuilt from the archive', function () {
       await eventually('the study is stable', async () => (await api.history(study)).some(({ action }) => action === 'study.stable'));
     }
     await eventually('the late instances are found', async () => await api.findInstances(studies[0]!) === 5);
-    const before = await documentsOf(pacs());
+    const before = await documentsOf(pacs);
 
     const connection = await Connection.connect({ address: stack.urls.temporalAddress });
     const client = new Client({ connection, namespace: 'pacs' });
@@ -50,7 +53,7 @@ describe('the index is rebuilt from the archive', function () {
     const outcome = await handle.result();
     await connection.close();
 
-    const after = await documentsOf(pacs());
+    const after = await documentsOf(pacs);
     assert.ok(outcome.studyCount >= studies.length && outcome.instanceCount >= 11, JSON.stringify(outcome));
     const idsOf = (documents: readonly Document[]) => documents.map(({ _id, _version }) => `${_id} v${_version}`);
     assert.deepEqual(idsOf(before).filter((id) => !idsOf(after).includes(id)), [], 'gone');
