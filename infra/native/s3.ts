@@ -31,8 +31,8 @@ export const s3Server = (binaries: Binaries): Server => ({
         '-s3.port.iceberg=0', '-s3.port.lance=0', '-s3.iam=false', '-s3.autoCreateBucket=false', '-s3.allowDeleteBucketNotEmpty=false',
       ],
       cwd: paths.s3Data,
-      // Names of objects: the default store, LevelDB, is not synced, and a power cut would lose the last names.
-      env: { WEED_LEVELDB2_ENABLED: 'false', WEED_SQLITE_ENABLED: 'true', WEED_SQLITE_DBFILE: path.join(paths.s3Data, 'filer.db') },
+      // Names of objects lie in LevelDB, which is not synced: docs/decisions/009-s3-names.md.
+      env: {},
     };
   },
   healthy: async ({ ports }) => await answers(`http://127.0.0.1:${ports.s3}/healthz`) && hasVolumes(ports.s3Master),

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { StackError } from './parts.ts';
 
 /**
- * SeaweedFS syncs a volume's bytes (.dat) and, with SQLite, its objects' names, but not the volume's index (.idx).
+ * SeaweedFS syncs a volume's bytes (.dat), but not the volume's index (.idx).
  * After a power cut the index may lack its last entries, and their objects could not be read although their bytes
  * are there: 7 of 40 in a test that cut one entry from each index. `weed fix` rebuilds every index from the bytes,
  * which brought all 40 back. What a killed process wrote is still in the kernel's cache, so this is done only
