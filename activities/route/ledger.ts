@@ -24,8 +24,10 @@ export async function openLedger(deps: LedgerDeps, input: SendInstancesInput, cu
   const before = new Map(stored.value.instances.map((entry) => [entry.sopInstanceUID, entry]));
   const toSend = current.filter((instance) => mustSend(instance, before.get(instance.sopInstanceUID), input));
   const digests = new Map(current.map(({ sopInstanceUID, sha256 }) => [sopInstanceUID, sha256]));
-  const alreadyThereCount = current.filter(({ sopInstanceUID }) => deliveredElsewhere(before.get(sopInstanceUID), input)).length
-    - toSend.filter(({ sopInstanceUID }) => deliveredElsewhere(before.get(sopInstanceUID), input)).length;
+  const alreadyThereCount = current.filter((instance) => {
+    const entry = before.get(instance.sopInstanceUID);
+    return deliveredElsewhere(entry, input) && !mustSend(instance, entry, input);
+  }).length;
   const touched = new Map<string, InstanceDelivery>();
 
   const touch = (sopInstanceUID: string, change: Partial<InstanceDelivery>) => {
