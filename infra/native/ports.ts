@@ -39,13 +39,20 @@ const names = Object.keys(DEFAULT_PORTS) as PortName[];
 const portsFrom = (portOf: (name: PortName) => number): Ports =>
   Object.fromEntries(names.map((name) => [name, portOf(name)])) as Ports;
 
-/** @throws StackError when the offset would move a port out of 1–65535 */
+/** Ports above 1023 that browsers and `fetch` refuse to call (WHATWG Fetch, "bad port"): what listens there by HTTP looks down. */
+const refusedByFetch: readonly number[] = [1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080];
+const httpPorts: readonly PortName[] = ['api', 'gatewayHttp', 'workerHttp', 'temporalUI', 'opensearch', 's3', 's3Master', 's3Filer'];
+
+/** @throws StackError when the offset would move a port out of 1–65535, or an HTTP port to one that no browser calls */
 export function portsWithOffset(offset: number, given: Partial<Ports> = {}): Ports {
   const highest = Math.max(...Object.values(DEFAULT_PORTS)) + offset;
   if (!Number.isInteger(offset) || offset < 0 || highest > 65535) {
     throw new StackError(`PACS_PORT_OFFSET must be a whole number from 0 to ${65535 - highest + offset}, not ${offset}.`);
   }
-  return portsFrom((name) => given[name] ?? DEFAULT_PORTS[name] + offset);
+  const ports = portsFrom((name) => given[name] ?? DEFAULT_PORTS[name] + offset);
+  const refused = httpPorts.find((name) => refusedByFetch.includes(ports[name]));
+  if (refused) throw new StackError(`Port ${ports[refused]} (${refused}) is one that browsers refuse to call. Choose another PACS_PORT_OFFSET, or another port for it.`);
+  return ports;
 }
 
 /** Whether somebody could listen there now. */

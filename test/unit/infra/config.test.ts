@@ -17,6 +17,11 @@ describe('settings of the local stack', () => {
     assert.equal(ports.dicom, 104);
   });
 
+  it('refuses an offset that puts the API on a port no browser calls', () => {
+    assert.throws(() => readConfig({ PACS_PORT_OFFSET: '2000' }), /Port 10080 \(api\)/);
+    assert.equal(readConfig({ PACS_PORT_OFFSET: '2000', PACS_API_PORT: '10081' }).ports.api, 10081);
+  });
+
   it('names everything that is wrong at once', () => {
     const env = { PACS_PORT_OFFSET: 'x', PACS_API_PORT: '70000', S3_ENDPOINT: 'http://s3.example' };
 
