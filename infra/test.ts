@@ -3,6 +3,7 @@ import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { InfraConfig } from './config.ts';
 import { SERVERS, StackError } from './native/parts.ts';
+import { ensureTestPeers } from './native/peers.ts';
 import { CHECKOUT } from './native/paths.ts';
 import { startStack, type Stack } from './native/stack.ts';
 import { printProgress } from './commands/show.ts';
@@ -24,6 +25,8 @@ export async function test(config: InfraConfig, args: readonly string[]): Promis
   if (args.length > 0 && files.length === 0) throw new StackError(`No test file matches ${args.join(' ')}.`);
   const results: Counts[] = [];
   if (args.length === 0) {
+    // Before anything runs: a suite that finds no peer skips, and nobody should read that as tested.
+    await ensureTestPeers(printProgress);
     results.push(await step('types', ['node_modules/typescript/bin/tsc', '--noEmit']));
     results.push(await step('lint', ['node_modules/eslint/bin/eslint.js', '.']));
   }
