@@ -1,4 +1,5 @@
 import { createReleasePack } from './edge/releasePack.ts';
+import { createSetAsidePack } from './edge/setAsidePack.ts';
 import { createStagePack } from './edge/stagePack.ts';
 import { createDropIndex } from './index/dropIndex.ts';
 import { createIndexStudy } from './index/indexStudy.ts';
@@ -17,6 +18,7 @@ type ActivityOf<Create extends (deps: never) => unknown> = ReturnType<Create>;
 export interface EdgeActivities {
   readonly stagePack: ActivityOf<typeof createStagePack>;
   readonly releasePack: ActivityOf<typeof createReleasePack>;
+  readonly setAsidePack: ActivityOf<typeof createSetAsidePack>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
 }
 

@@ -18,6 +18,15 @@ export interface SpooledPack extends PackIdentity {
   readonly instanceCount: number;
 }
 
+/** Why a pack is set aside on its gateway's disk, and who decided so. */
+export interface GivenUp {
+  readonly kind: 'skip' | 'reject';
+  readonly by: string;
+  readonly why: string;
+  /** ISO 8601 UTC. */
+  readonly at: string;
+}
+
 /** A pack whose tar and headers lie in the archive at their final keys, not yet committed. */
 export interface StagedPack extends PackIdentity {
   readonly gatewayId: string;

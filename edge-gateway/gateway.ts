@@ -24,6 +24,8 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
+/** Packs set aside that `/status` names; it counts them all. */
+const maxShownPacks = 100;
 const housekeepingMs = 1_000;
 /** Every so many rounds of housekeeping, what was told long ago is looked at again. */
 const reviewEvery = 60;
@@ -31,7 +33,7 @@ const reviewEvery = 60;
 /** One gateway: DICOM listener, spool, starter and its HTTP port, wired. */
 export function createGateway(config: GatewayConfig, { client, log, clock = systemClock }: GatewayDeps): Gateway {
   const { tenantId, gatewayId } = config;
-  const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record) => starter.notice(record) });
+  const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record, cameBack) => starter.notice(record, cameBack) });
   const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random });
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
   const openSession: OpenSession = openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) });
@@ -44,6 +46,7 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
   let state: 'starting' | 'listening' | 'stopped' = 'starting';
   const http = createGatewayHttp({ ...config.http, isListening: () => state === 'listening', registry: metrics.registry, status: () => ({
     tenantId, gatewayId, state, instances: metrics.instances(), associations: server.stats(), spool: spool.totals(),
+    setAside: spool.setAside().slice(0, maxShownPacks).map(({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes }) => ({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes })),
     freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
   const housekeeping = repeat(housekeepingMs, log, async (round) => {
     await watermark.poll();

@@ -33,6 +33,8 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   gauge('open_packs', 'Packs that still grow', () => deps.spool().openPacks);
   gauge('waiting_packs', 'Closed packs that the cloud has not released', () => deps.spool().waitingPacks);
   gauge('waiting_instances', 'Instances in closed packs that the cloud has not released', () => deps.spool().waitingInstances);
+  gauge('set_aside_packs', 'Packs that a person gave up and the gateway keeps', () => deps.spool().setAsidePacks);
+  gauge('set_aside_instances', 'Instances in packs that a person gave up', () => deps.spool().setAsideInstances);
   gauge('spool_bytes', 'Bytes in the spool', () => deps.spool().bytes);
   gauge('free_bytes', 'Free bytes on the disk of the spool', deps.freeBytes);
   gauge('associations_untold', 'Associations of which the cloud has not been told all', () => deps.starter().behind);

@@ -84,11 +84,16 @@ export class Starter {
     this.#deps = deps;
   }
 
-  /** There may be something new to tell about this association. Cheap; never throws. */
-  notice(record: AssociationRecord): void {
+  /**
+   * There may be something new to tell about this association. Cheap; never throws.
+   *
+   * @param tellAgain packs that were told before, and are to be told once more
+   */
+  notice(record: AssociationRecord, tellAgain: readonly string[] = []): void {
     const known = this.#conversations.get(record.associationId);
     const conversation = known ?? { record, told: new Map<string, number>(), reopen: false, reopenCount: 0, ownFailures: 0, state: 'quiet' as const };
     conversation.record = record;
+    for (const packId of tellAgain) conversation.told.delete(packId);
     this.#conversations.set(record.associationId, conversation);
     if (conversation.state === 'quiet') this.#enqueue(conversation);
   }

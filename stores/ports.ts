@@ -3,7 +3,7 @@ import type { AuditEvent } from '../domain/audit.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
-import type { PackIdentity, PackIndex, SpooledPack } from '../domain/pack.ts';
+import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pack.ts';
 import type { Destination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
 
@@ -27,6 +27,8 @@ export interface PackSpool {
   open(pack: SpooledPack): Promise<(PackFile & { readonly instances: readonly PackedInstance[] }) | undefined>;
   /** The cloud has the pack for good: the disk may forget it. Idempotent. */
   release(pack: SpooledPack): Promise<void>;
+  /** A person gave the pack up: the disk keeps it where it is not told any more. Idempotent; a pack gone is no error. */
+  setAside(pack: SpooledPack, why: GivenUp): Promise<void>;
 }
 
 export interface PutPackOptions {

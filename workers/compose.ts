@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../activities/index.ts';
 import { createReleasePack } from '../activities/edge/releasePack.ts';
+import { createSetAsidePack } from '../activities/edge/setAsidePack.ts';
 import { createStagePack } from '../activities/edge/stagePack.ts';
 import { createDropIndex } from '../activities/index/dropIndex.ts';
 import { createIndexStudy } from '../activities/index/indexStudy.ts';
@@ -74,6 +75,7 @@ const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities =>
   return {
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
+    setAsidePack: createSetAsidePack({ spool }),
     sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
   };
 };

@@ -1,4 +1,4 @@
-import type { PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
+import type { GivenUp, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
 import type { Priority } from '../domain/tenant.ts';
 
 /** Task queues; each gateway's own is `edgeTaskQueue` in ids.ts. */
@@ -33,9 +33,13 @@ export interface IngestCarried {
 }
 
 /** A pack to ingest: `spooled` lies on the gateway's disk, `staged` already in the archive (STOW). */
-export type PackWork =
+export type PackWork = (
   | { readonly kind: 'spooled'; readonly pack: SpooledPack }
-  | { readonly kind: 'staged'; readonly pack: StagedPack };
+  | { readonly kind: 'staged'; readonly pack: StagedPack }
+) & {
+  /** A person gave it up: all that is left to do is to have its gateway set it aside. */
+  readonly givenUp?: GivenUp;
+};
 
 /** A pack that waits for a person. */
 export interface ParkedPack {
@@ -123,8 +127,8 @@ export interface RouteOutcome {
 
 /**
  * Updates that a parked flow waits for. `why` and `by` are required. In `ingestAssociation` skip and reject give a pack up:
- * it stays on the gateway's disk, because nobody but the gateway's admin deletes what was acknowledged, and the
- * gateway signals it again in a later run.
+ * its gateway sets it aside, because nobody but the gateway's admin deletes what was acknowledged, and tells it
+ * again when the admin renames it back (docs/architecture.md, Spool).
  */
 export const parkUpdates = { retry: 'retry', skip: 'skip', reject: 'reject' } as const;
 /** For bulk: `temporal workflow signal --query "FlowState='ATTENTION'" --name retrySignal`. */

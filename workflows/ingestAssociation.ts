@@ -2,7 +2,7 @@ import { allHandlersFinished, condition, continueAsNew, defineSignal, proxyActiv
 import type { IngestActivities } from '../activities/index.ts';
 import { auditOfPark } from '../domain/audit.ts';
 import { permanentFailures } from '../domain/failures.ts';
-import type { PackOutcome, StagedPack } from '../domain/pack.ts';
+import type { GivenUp, PackOutcome, StagedPack } from '../domain/pack.ts';
 import { associationEndedSignal, packReadySignal, taskQueues, type AssociationEnded, type IngestAssociationInput, type IngestOutcome, type PackWork, type ParkedPack } from './contracts.ts';
 import { openEdge, type CallEdge } from './edge.ts';
 import { keys, openFlowBoard } from './flowState.ts';
@@ -26,7 +26,7 @@ const { registerPack, recordAudit } = proxyActivities<IngestActivities>({
 
 /**
  * Takes every pack of one association from the gateway's disk into the archive and hands it to its study. Ends when the association has
- * ended and each of its packs is registered and released, or given up by a person. A pack that waits for a person holds up no other.
+ * ended and each of its packs is registered and released, or given up by a person and set aside. A pack that waits for a person holds up no other.
  * History: 25 to 35 events and 6 KB a pack of up to 500 instances; continues as new between packs.
  */
 export async function ingestAssociation(input: IngestAssociationInput): Promise<IngestOutcome> {
@@ -36,8 +36,8 @@ export async function ingestAssociation(input: IngestAssociationInput): Promise<
   const atEdge = openEdge({ tenantId: input.tenantId, gatewayId: input.origin.gatewayId }, board);
   const noteStudy = openStudyNotes();
   const tell = () => board.say(sentenceOf(input, packs));
-  const park = (parked: ParkedPack, again?: boolean) => parking.park(parked.work.pack.packId, parked, ({ kind }) => {
-    packs.unpark(parked.work.pack.packId, kind);
+  const park = (parked: ParkedPack, again?: boolean) => parking.park(parked.work.pack.packId, parked, ({ kind, by, why }) => {
+    packs.unpark(parked.work.pack.packId, kind === 'retry' ? undefined : { kind, by, why, at: new Date().toISOString() });
     tell();
   }, again);
   setHandler(defineSignal<[PackWork]>(packReadySignal), (work) => packs.add(work));
@@ -51,10 +51,12 @@ export async function ingestAssociation(input: IngestAssociationInput): Promise<
       const work = full() ? undefined : packs.take();
       if (!work) return;
       noteStudy(work.pack.studyInstanceUID);
-      const result = await ingestPack(input, work, atEdge);
+      const { givenUp, ...toIngest } = work;
+      const result = givenUp ? await giveUpPack(input, toIngest, givenUp, atEdge) : await ingestPack(input, toIngest, atEdge);
       if ('outcome' in result) packs.done(result.outcome);
+      else if ('abandoned' in result) packs.abandoned();
       else {
-        const parked = { work, ...result.failure };
+        const parked = { work: toIngest, ...result.failure };
         packs.park(parked);
         park(parked);
       }
@@ -77,7 +79,7 @@ export async function ingestAssociation(input: IngestAssociationInput): Promise<
 
 /** Takes one pack into the archive: stage, validate, archive, register, release. What no retry cures is a result. */
 async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge: CallEdge): Promise<{ readonly outcome: PackOutcome } | { readonly failure: ParkedFailure }> {
-  const what = `Pack ${work.pack.packId.slice(0, 12)} of study ${work.pack.studyInstanceUID}`;
+  const what = nameOf(work);
   if (!belongsTo(input, work)) return { failure: { errorType: 'StudyMismatch', sentence: `${what} stopped. ${permanentFailures.StudyMismatch}` } };
   try {
     const staged: StagedPack = work.kind === 'staged' ? work.pack : await atEdge(stageOptions, (edge) => edge.stagePack(work.pack));
@@ -91,6 +93,22 @@ async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge:
     return { failure: parkedFailure(what, error) };
   }
 }
+
+/**
+ * A person gave the pack up: its gateway puts it where it is not told any more, and keeps it. What never was this gateway's,
+ * or lies in the archive alone, is left as it is. When the gateway cannot, a person is asked once more.
+ */
+async function giveUpPack(input: IngestAssociationInput, work: PackWork, givenUp: GivenUp, atEdge: CallEdge): Promise<{ readonly abandoned: true } | { readonly failure: ParkedFailure }> {
+  if (work.kind === 'staged' || !belongsTo(input, work)) return { abandoned: true };
+  try {
+    await atEdge(releaseOptions, (edge) => edge.setAsidePack(work.pack, givenUp));
+    return { abandoned: true };
+  } catch (error) {
+    return { failure: parkedFailure(`${nameOf(work)}, to be set aside,`, error) };
+  }
+}
+
+const nameOf = ({ pack }: PackWork): string => `Pack ${pack.packId.slice(0, 12)} of study ${pack.studyInstanceUID}`;
 
 /** A gateway tells of its own packs: whatever a signal says, another tenant's keys are out of its reach. */
 const belongsTo = ({ tenantId, origin }: IngestAssociationInput, { kind, pack }: PackWork): boolean =>
@@ -113,6 +131,6 @@ function sentenceOf({ origin }: IngestAssociationInput, { outcome, ended }: Pack
   const from = origin.kind === 'stow' ? 'An upload (STOW-RS)' : `The association of ${origin.callingAETitle} with gateway ${origin.gatewayId}`;
   const state = ended ? `has ended (${ended.how}, ${ended.instanceCount} instances in ${ended.packCount} packs)` : 'is still open';
   const { packCount, acceptedCount, quarantinedCount, duplicateCount, conflictCount, abandonedPackCount } = outcome;
-  const givenUp = abandonedPackCount > 0 ? ` ${abandonedPackCount} packs were given up and lie on the gateway's disk.` : '';
+  const givenUp = abandonedPackCount > 0 ? ` ${abandonedPackCount} packs were given up and set aside.` : '';
   return `${from} ${state}. ${packCount} packs done: ${acceptedCount} accepted, ${quarantinedCount} quarantined, ${duplicateCount} duplicates, ${conflictCount} conflicts.${givenUp}`;
 }

@@ -1,4 +1,4 @@
-import type { PackOutcome } from '../domain/pack.ts';
+import type { GivenUp, PackOutcome } from '../domain/pack.ts';
 import type { AssociationEnded, IngestCarried, IngestOutcome, PackWork, ParkedPack } from './contracts.ts';
 
 /** Pack IDs remembered against a signal that comes twice. */
@@ -10,12 +10,14 @@ export interface PackQueue {
   add(work: PackWork): void;
   /** The first end counts. */
   end(end: AssociationEnded): void;
-  /** The next pack to work on; `done` or `park` follows. */
+  /** The next pack to work on; `done`, `abandoned` or `park` follows. */
   take(): PackWork | undefined;
   done(outcome: PackOutcome): void;
+  /** A pack that was given up is set aside. */
+  abandoned(): void;
   park(parked: ParkedPack): void;
-  /** A person decided about a parked pack: it is tried again, or given up. */
-  unpark(packId: string, kind: 'retry' | 'skip' | 'reject'): void;
+  /** A person decided about a parked pack: it is tried again, or set aside. */
+  unpark(packId: string, givenUp?: GivenUp): void;
   readonly hasWaiting: boolean;
   /** The association has ended and no pack of it waits; some may be in work. */
   readonly allTaken: boolean;
@@ -54,16 +56,19 @@ export function openPackQueue(carried: IngestCarried | undefined): PackQueue {
       working--;
       outcome = add(outcome, pack);
     },
+    abandoned() {
+      working--;
+      outcome = { ...outcome, packCount: outcome.packCount + 1, abandonedPackCount: outcome.abandonedPackCount + 1 };
+    },
     park(pack) {
       working--;
       parked.set(pack.work.pack.packId, pack);
     },
-    unpark(packId, kind) {
+    unpark(packId, givenUp) {
       const pack = parked.get(packId);
       if (!pack) return;
       parked.delete(packId);
-      if (kind === 'retry') waiting.push(pack.work);
-      else outcome = { ...outcome, packCount: outcome.packCount + 1, abandonedPackCount: outcome.abandonedPackCount + 1 };
+      waiting.push(givenUp ? { ...pack.work, givenUp } : pack.work);
     },
     get hasWaiting() {
       return waiting.length > 0;

@@ -16,7 +16,7 @@ export type JournalLine =
   /** `open-<file>.tar` is complete and about to be renamed to its packId. */
   | { readonly type: 'closed'; readonly at: string; readonly file: number; readonly pack: SpooledPack }
   | { readonly type: 'ended'; readonly at: string; readonly end: AssociationEnded }
-  /** The workflow was over though packs lay here: it was started again, for the packs not released by then. */
+  /** The workflow was over though packs lay here: it was started again, for the packs neither released nor set aside by then. */
   | { readonly type: 'reopened'; readonly at: string; readonly releasedPackCount: number; readonly releasedInstanceCount: number }
   /** The workflow knows of the end. */
   | { readonly type: 'endTold'; readonly at: string };

@@ -11,6 +11,10 @@ export const sideName = (file: number): string => `side-${file}.part`;
 export const packName = (packId: string): string => `${packId}.tar`;
 /** What a pack's tar is renamed to when the cloud has released it; then it is cut to length 0. */
 export const releasedName = (packId: string): string => `${packId}.released`;
+/** What a pack's tar is renamed to when a person gave it up; renamed back by hand, it is told again. */
+export const asideName = (packId: string): string => `${packId}.aside.tar`;
+/** Beside it: who gave it up, when and why. */
+export const asideNoteName = (packId: string): string => `${packId}.aside.txt`;
 /** A folder on its way out; renamed first, so that it is either whole or known to be rubbish. */
 export const trashName = (associationId: string): string => `trash-${associationId}`;
 
@@ -31,16 +35,18 @@ export function associationFolder(spoolDir: string, associationId: string): stri
 export type SpoolFile =
   | { readonly kind: 'journal' | 'side' | 'other' }
   | { readonly kind: 'open'; readonly file: number }
-  | { readonly kind: 'pack' | 'released'; readonly packId: string };
+  | { readonly kind: 'pack' | 'released' | 'aside'; readonly packId: string };
 
 export function parseFileName(name: string): SpoolFile {
   if (name === journalName) return { kind: 'journal' };
   const open = /^open-(\d{1,9})\.tar$/.exec(name);
   if (open) return { kind: 'open', file: Number(open[1]) };
-  const pack = /^([0-9a-f]{64})\.(tar|released)$/.exec(name);
-  if (pack) return { kind: pack[2] === 'tar' ? 'pack' : 'released', packId: pack[1]! };
+  const pack = /^([0-9a-f]{64})\.(tar|released|aside\.tar)$/.exec(name);
+  if (pack) return { kind: packKinds[pack[2]!]!, packId: pack[1]! };
   return { kind: /\.part$/.test(name) ? 'side' : 'other' };
 }
+
+const packKinds: Readonly<Record<string, 'pack' | 'released' | 'aside'>> = { tar: 'pack', released: 'released', 'aside.tar': 'aside' };
 
 /** Makes names created, renamed or deleted in a folder survive a power cut. */
 export async function syncFolder(path: string): Promise<void> {

@@ -1,9 +1,9 @@
-import { open, rename, truncate } from 'node:fs/promises';
+import { access, open, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PackedInstance } from '../../domain/instance.ts';
-import type { SpooledPack } from '../../domain/pack.ts';
+import type { GivenUp, SpooledPack } from '../../domain/pack.ts';
 import { endOfArchiveBytes } from '../../domain/packTar.ts';
-import { associationFolder, isMissing, isPackId, packName, releasedName, syncFolder } from './paths.ts';
+import { asideName, asideNoteName, associationFolder, isDiskFull, isMissing, isPackId, packName, releasedName, syncFolder } from './paths.ts';
 import { PackUnreadable, readManifest, readUpTo } from './tarScan.ts';
 
 /** A closed pack opened for reading by range, with its manifest. */
@@ -67,16 +67,60 @@ export async function releasePack(spoolDir: string, pack: SpooledPack): Promise<
   }
 }
 
-/** The two calls that the worker of role `edge` needs, for one spool folder. */
+/**
+ * A person gave the pack up: the tar gets another name in its folder, in one durable step, behind a note that says who
+ * decided so and why. The gateway process sees the name, tells the pack no more, and keeps it and its folder. Idempotent;
+ * a pack that was released or set aside before stays so. On a full disk the note is left out: the audit has it too.
+ */
+export async function setAsidePack(spoolDir: string, pack: SpooledPack, why: GivenUp): Promise<void> {
+  const tar = packPath(spoolDir, pack, packName);
+  try {
+    if (!await exists(tar)) return await syncFolder(associationFolder(spoolDir, pack.associationId));
+    await writeNote(packPath(spoolDir, pack, asideNoteName), noteOf(pack, why));
+    await ignoreMissing(rename(tar, packPath(spoolDir, pack, asideName)));
+    await syncFolder(associationFolder(spoolDir, pack.associationId));
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+const noteOf = ({ packId, studyInstanceUID, instanceCount }: SpooledPack, { kind, by, why, at }: GivenUp): string => `\
+This pack was given up. The gateway keeps it and tells it no more.
+who: ${oneLine(by)}
+why: ${oneLine(why)}
+how: ${kind}, ${at}
+study: ${studyInstanceUID}, ${instanceCount} instances
+
+To have it told again, rename it here; the gateway may be running:
+mv ${asideName(packId)} ${packName(packId)}
+`;
+
+const oneLine = (text: string): string => text.replace(/[\p{Cc}]+/gu, ' ').slice(0, 1000);
+
+async function writeNote(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { flush: true });
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+  }
+}
+
+/** The calls that the worker of role `edge` needs, for one spool folder. */
 export const spoolReader = (spoolDir: string) => ({
   open: (pack: SpooledPack) => openPack(spoolDir, pack),
   release: (pack: SpooledPack) => releasePack(spoolDir, pack),
+  setAside: (pack: SpooledPack, why: GivenUp) => setAsidePack(spoolDir, pack, why),
 });
 
 function packPath(spoolDir: string, pack: SpooledPack, name: (packId: string) => string): string {
   if (!isPackId(pack.packId)) throw new RangeError('This is not the ID of a pack.');
   return join(associationFolder(spoolDir, pack.associationId), name(pack.packId));
 }
+
+const exists = (path: string): Promise<boolean> => access(path).then(() => true, (error: unknown) => {
+  if (isMissing(error)) return false;
+  throw error;
+});
 
 const ignoreMissing = (done: Promise<void>): Promise<void> => done.catch((error: unknown) => {
   if (!isMissing(error)) throw error;

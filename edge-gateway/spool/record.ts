@@ -5,6 +5,8 @@ export interface PackState {
   readonly pack: SpooledPack;
   /** The cloud has it for good and the disk has forgotten it. */
   released: boolean;
+  /** A person gave it up: it stays on the disk and is not told. */
+  setAside: boolean;
 }
 
 /** What the spool knows of an association that has closed packs: in memory what the journal and the folder say. */
@@ -17,16 +19,18 @@ export interface AssociationRecord {
   end: AssociationEnded | undefined;
   /** The workflow knows of the end. */
   endTold: boolean;
-  /** Set when the workflow was started again: what was released before, and is no business of the new run. */
+  /** Set when the workflow was started again: what was released or set aside before, and is no business of the new run. */
   releasedBefore: { readonly packCount: number; readonly instanceCount: number } | undefined;
 }
 
 export const waitingPacks = (record: AssociationRecord): readonly SpooledPack[] =>
-  [...record.packs.values()].filter((state) => !state.released).map((state) => state.pack);
+  [...record.packs.values()].filter((state) => !state.released && !state.setAside).map((state) => state.pack);
+export const setAsidePacks = (record: AssociationRecord): readonly SpooledPack[] =>
+  [...record.packs.values()].filter((state) => state.setAside).map((state) => state.pack);
 
 /** Nothing of it is needed any more. */
 export const isDone = (record: AssociationRecord): boolean =>
-  record.end !== undefined && record.endTold && waitingPacks(record).length === 0;
+  record.end !== undefined && record.endTold && [...record.packs.values()].every((state) => state.released);
 
 /** The end as the present run of the workflow has to hear it: with the packs that were signalled to it. */
 export function endForWorkflow(record: AssociationRecord): AssociationEnded | undefined {

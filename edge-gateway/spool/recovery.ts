@@ -7,7 +7,7 @@ import type { AssociationEnd } from '../services/service.ts';
 import type { Clock } from './clock.ts';
 import { Journal, readJournal, type JournalLine } from './journal.ts';
 import { packIdOf, type SeriesIdentity } from './openPack.ts';
-import { associationFolder, journalName, openPackName, packName, parseFileName, releasedName, syncFolder } from './paths.ts';
+import { asideName, associationFolder, journalName, openPackName, packName, parseFileName, releasedName, syncFolder } from './paths.ts';
 import type { AssociationRecord } from './record.ts';
 import { copyEntries } from './repair.ts';
 import { PackUnreadable, findWholeEntries, readInstance, readManifest, readSeries, type FoundEntry } from './tarScan.ts';
@@ -109,10 +109,12 @@ async function renameToPack(folder: Folder, file: number, path: string, instance
   const series = linesOf(folder, 'open').find((line) => line.file === file) ?? await seriesInside(path, instances[0]!);
   const pack = toPack(folder, series, instances);
   await folder.journal.record(add(folder, { type: 'closed', at: folder.deps.clock.timestamp(), file, pack }));
-  const known = [...folder.names].map(parseFileName).some((name) => (name.kind === 'pack' || name.kind === 'released') && name.packId === pack.packId);
+  const known = [...folder.names].map(parseFileName).some((name) => 'packId' in name && name.packId === pack.packId);
   if (known) await unlink(path);
-  else await rename(path, join(folder.path, packName(pack.packId)));
-  folder.names.add(packName(pack.packId));
+  else {
+    await rename(path, join(folder.path, packName(pack.packId)));
+    folder.names.add(packName(pack.packId));
+  }
   await syncFolder(folder.path);
 }
 
@@ -121,7 +123,7 @@ async function adoptUnknownPacks(folder: Folder): Promise<void> {
   const known = new Set(linesOf(folder, 'closed').map((line) => line.pack.packId));
   for (const name of folder.names) {
     const file = parseFileName(name);
-    if (file.kind !== 'pack' || known.has(file.packId)) continue;
+    if ((file.kind !== 'pack' && file.kind !== 'aside') || known.has(file.packId)) continue;
     const path = join(folder.path, name);
     const handle = await open(path, 'r');
     try {
@@ -154,8 +156,11 @@ function toPack(folder: Folder, series: SeriesIdentity, instances: readonly Pack
 }
 
 async function toRecord(folder: Folder, how: AssociationEnd): Promise<AssociationRecord | undefined> {
-  const packs = new Map(linesOf(folder, 'closed').map(({ pack }) =>
-    [pack.packId, { pack, released: !folder.names.has(packName(pack.packId)) && folder.names.has(releasedName(pack.packId)) }]));
+  const packs = new Map(linesOf(folder, 'closed').map(({ pack }) => {
+    const { packId } = pack;
+    const isGone = !folder.names.has(packName(packId));
+    return [packId, { pack, setAside: isGone && folder.names.has(asideName(packId)), released: isGone && folder.names.has(releasedName(packId)) }];
+  }));
   if (packs.size === 0) return undefined;
   const { tenantId, origin } = linesOf(folder, 'association')[0]!;
   const at = folder.deps.clock.timestamp();

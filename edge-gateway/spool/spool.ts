@@ -9,7 +9,7 @@ import type { IncomingInstance } from './incoming.ts';
 import { Journal, type JournalLine } from './journal.ts';
 import type { InstanceIdentity } from './openPack.ts';
 import { associationFolder, isAssociationId, isMissing, isTrash, journalName, parseFileName, trashName } from './paths.ts';
-import { isDone, waitingPacks, type AssociationRecord } from './record.ts';
+import { isDone, setAsidePacks, waitingPacks, type AssociationRecord } from './record.ts';
 import { recoverFolder } from './recovery.ts';
 
 export interface SpoolDeps {
@@ -18,8 +18,11 @@ export interface SpoolDeps {
   readonly gatewayId: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** There is something to tell the cloud: a pack closed, or the association ended. */
-  readonly onWork: (record: AssociationRecord) => void;
+  /**
+   * There is something to tell the cloud: a pack closed, the association ended, or packs that were set aside came back;
+   * those are told again.
+   */
+  readonly onWork: (record: AssociationRecord, cameBack?: readonly string[]) => void;
 }
 
 /** One association's way into the spool. */
@@ -36,6 +39,10 @@ export interface SpoolTotals {
   readonly waitingPacks: number;
   readonly waitingInstances: number;
   readonly waitingAssociations: number;
+  /** Given up by a person and kept. */
+  readonly setAsidePacks: number;
+  readonly setAsideInstances: number;
+  /** Of all of these. */
   readonly bytes: number;
 }
 
@@ -91,18 +98,26 @@ export class Spool {
     return this.#records.values();
   }
 
-  /** Looks which packs of an association the cloud has released since. */
+  /** Looks which packs of an association were released, set aside or brought back since. */
   async refresh(record: AssociationRecord): Promise<void> {
     const folder = associationFolder(this.#deps.spoolDir, record.associationId);
     const names = await readdir(folder).catch((error: unknown) => {
       if (isMissing(error)) return [];
       throw error;
     });
-    for (const file of names.map(parseFileName)) {
-      const state = file.kind === 'released' ? record.packs.get(file.packId) : undefined;
-      if (state !== undefined) state.released = true;
+    const cameBack: string[] = [];
+    // A rename while the folder is read may show neither name, or both: then nothing changes before the next look.
+    const kinds = new Map<string, string>();
+    for (const file of names.map(parseFileName)) if ('packId' in file) kinds.set(file.packId, kinds.has(file.packId) ? 'both' : file.kind);
+    for (const [packId, kind] of kinds) {
+      const state = record.packs.get(packId);
+      if (state === undefined || kind === 'both') continue;
+      if (kind === 'released') state.released = true;
+      if (kind === 'pack' && state.setAside) cameBack.push(packId);
+      state.setAside = kind === 'aside';
     }
     if (isDone(record)) await this.#remove(record.associationId);
+    else if (cameBack.length > 0) this.#deps.onWork(record, cameBack);
   }
 
   /** Called every second or so: notices released packs, removes folders that are done, mends those that are broken. */
@@ -129,16 +144,22 @@ export class Spool {
 
   /** The workflow is started again for the packs that wait. Synced first: the end told later depends on it. */
   async markReopened(record: AssociationRecord): Promise<void> {
-    const released = [...record.packs.values()].filter((state) => state.released);
+    const released = [...record.packs.values()].filter((state) => state.released || state.setAside);
     const instanceCount = released.reduce((sum, { pack }) => sum + pack.instanceCount, 0);
     await this.#note(record, { type: 'reopened', at: this.#deps.clock.timestamp(), releasedPackCount: released.length, releasedInstanceCount: instanceCount });
     record.releasedBefore = { packCount: released.length, instanceCount };
     record.endTold = false;
   }
 
+  /** Packs that were given up, of all associations. */
+  setAside(): readonly SpooledPack[] {
+    return [...this.#records.values()].flatMap(setAsidePacks);
+  }
+
   totals(): SpoolTotals {
     const live = [...this.#live.values()];
     const waiting = [...this.#records.values()].map(waitingPacks);
+    const aside = this.setAside();
     const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
     return {
       liveAssociations: live.length,
@@ -146,7 +167,9 @@ export class Spool {
       waitingPacks: sum(waiting.map((packs) => packs.length)),
       waitingInstances: sum(waiting.flat().map((pack) => pack.instanceCount)),
       waitingAssociations: waiting.filter((packs) => packs.length > 0).length,
-      bytes: sum(live.map((association) => association.liveBytes)) + sum(waiting.flat().map((pack) => pack.lengthBytes)),
+      setAsidePacks: aside.length,
+      setAsideInstances: sum(aside.map((pack) => pack.instanceCount)),
+      bytes: sum(live.map((association) => association.liveBytes)) + sum([...waiting.flat(), ...aside].map((pack) => pack.lengthBytes)),
     };
   }
 
@@ -155,7 +178,7 @@ export class Spool {
     const record = this.#records.get(associationId)
       ?? { associationId, tenantId, origin, packs: new Map(), end: undefined, endTold: false, releasedBefore: undefined };
     this.#records.set(associationId, record);
-    record.packs.set(pack.packId, { pack, released: false });
+    record.packs.set(pack.packId, { pack, released: false, setAside: false });
     this.#deps.onWork(record);
   }
 

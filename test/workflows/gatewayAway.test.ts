@@ -54,6 +54,27 @@ describe('a gateway that is away', () => {
     assert.equal((await flow.result()).packCount, 2);
   });
 
+  it('is waited for by a pack that was given up', async () => {
+    const site = aSite({ validatePack: async () => {
+      throw permanent('PackCorrupt', 'Pack');
+    } });
+    const gateway = await server.openGateway(site.tenantId, site.gatewayId);
+    const flow = await anAssociation(server.client, site);
+    const pack = site.aPack();
+    await flow.ready(pack);
+    await flow.end(1);
+    await flow.reaches('ATTENTION');
+    await gateway.close();
+
+    await flow.decide('skip');
+    await flow.reaches('EDGE_OFFLINE');
+    assert.deepEqual(site.called('setAsidePack'), []);
+    await server.openGateway(site.tenantId, site.gatewayId);
+
+    assert.equal((await flow.result()).abandonedPackCount, 1);
+    assert.deepEqual(site.called('setAsidePack'), [pack.packId]);
+  });
+
   it('holds a delivery through it until it is back', async () => {
     const site = aSite();
     const flow = await aRoute(server.client, site, { gatewayId: site.gatewayId });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { ApplicationFailure } from '@temporalio/common';
 import { associationEndedSignal, packReadySignal, retrySignal } from '../../workflows/contracts.ts';
 import { permanent } from '../../activities/failure.ts';
+import type { GivenUp } from '../../domain/pack.ts';
 import { anAssociation } from './flows.ts';
 import { aSite, until } from './site.ts';
 import { temporal, type Temporal } from './temporal.ts';
@@ -96,6 +97,34 @@ describe('ingestAssociation', () => {
 
     assert.deepEqual(await flow.result(), { packCount: 3, acceptedCount: 2, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0, abandonedPackCount: 2 });
     assert.deepEqual(site.called('releasePack'), [three.packId]);
+    assert.deepEqual(site.called('setAsidePack').toSorted(), [one.packId, two.packId].toSorted());
+  });
+
+  it('asks a person once more when a pack that was given up cannot be set aside', async () => {
+    let failure: string | undefined = 'SpoolUnreadable';
+    const given: GivenUp[] = [];
+    const site = aSite({
+      validatePack: async () => {
+        throw permanent('PackCorrupt', 'Pack');
+      },
+      setAsidePack: async (_, why) => {
+        if (failure) throw permanent('SpoolUnreadable', 'Pack');
+        given.push(why);
+      },
+    });
+    await server.openGateway(site.tenantId, site.gatewayId);
+    const flow = await anAssociation(server.client, site);
+    await flow.ready(site.aPack());
+    await flow.end(1);
+    await flow.reaches('ATTENTION');
+
+    await flow.decide('skip', { by: 'Ada', why: 'sent again' });
+    await until('it is parked once more', async () => await flow.errorType() === 'SpoolUnreadable');
+    failure = undefined;
+    await flow.decide('reject', { by: 'Bob', why: 'the disk is mended' });
+
+    assert.equal((await flow.result()).abandonedPackCount, 1);
+    assert.deepEqual(given.map(({ kind, by, why }) => [kind, by, why]), [['reject', 'Bob', 'the disk is mended']]);
   });
 
   it('refuses a decision without who and why, about a pack that is not parked, and while nothing waits', async () => {

@@ -60,6 +60,7 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit'> = {
   archivePack: async ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, instanceCount }) => ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, committed: true,
     outcome: { acceptedCount: instanceCount, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 } }),
   releasePack: async () => undefined,
+  setAsidePack: async () => undefined,
   indexStudy: async ({ packIds = [] }) => ({ packCount: packIds.length, seriesCount: 1, instanceCount: packIds.length, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 }),
   findRoutes: async () => [],
   dropIndex: async () => ({ removedCount: 0 }),
@@ -95,7 +96,7 @@ export function activitiesOf(client: Client): object {
 
 /** For a gateway's queue. */
 export const edgeActivitiesOf = (): object =>
-  Object.fromEntries((['stagePack', 'releasePack', 'sendInstances'] as const).map((name) => [name, dispatch(name)]));
+  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'sendInstances'] as const).map((name) => [name, dispatch(name)]));
 
 /** Waits until a condition holds; fails with what it is about after ten seconds. */
 export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createReleasePack } from '../../../activities/edge/releasePack.ts';
+import { createSetAsidePack } from '../../../activities/edge/setAsidePack.ts';
 import { createStagePack } from '../../../activities/edge/stagePack.ts';
 import { createArchivePack } from '../../../activities/ingest/archivePack.ts';
 import { createValidatePack } from '../../../activities/ingest/validatePack.ts';
@@ -7,7 +8,7 @@ import { createRecordAudit } from '../../../activities/recordAudit.ts';
 import { buildStudyDocuments } from '../../../domain/documents.ts';
 import { MemoryArchive, MemoryAuditLog } from '../../../stores/memory.ts';
 import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
-import type { ArchiveStore } from '../../../stores/ports.ts';
+import type { ArchiveStore, PackSpool } from '../../../stores/ports.ts';
 import { aUID } from '../../support/aStudy.ts';
 import { aPack, CrashPoint, everyCrash, MemorySpool, run, runAs, type APack } from './support.ts';
 
@@ -168,6 +169,20 @@ describe('releasePack', () => {
     await run(releasePack, given.pack);
 
     assert.equal(spool.packs.size, 0);
+  });
+});
+
+describe('setAsidePack', () => {
+  it('ends alike run once, twice and wherever it is interrupted', async () => {
+    const given = aPack();
+    const why = { kind: 'skip', by: 'Ada', why: 'sent again', at: '2024-05-01T10:00:00.000Z' } as const;
+
+    const calls = await everyCrash(() => {
+      const spool = new MemorySpool(given);
+      return { run: (crash) => run(createSetAsidePack({ spool: crash.wrap<PackSpool>(spool) }), given.pack, why), end: () => [...spool.aside] };
+    }, (end, whole) => assert.deepEqual(end, whole));
+
+    assert.equal(calls, 1);
   });
 });
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type { InstanceHeader, PackedInstance } from '../../../domain/instance.ts';
-import { packIdInput, type PackOrigin, type SpooledPack } from '../../../domain/pack.ts';
+import { packIdInput, type GivenUp, type PackOrigin, type SpooledPack } from '../../../domain/pack.ts';
 import type { DicomJson } from '../../../dicom/json.ts';
 import type { PackFile, PackSpool } from '../../../stores/ports.ts';
 import { aTenant, aUID, dataSet } from '../../support/aStudy.ts';
@@ -59,6 +59,8 @@ export function aPack({ tenantId = aTenant(), studyInstanceUID = aUID(), seriesI
 /** A gateway's disk with these packs. */
 export class MemorySpool implements PackSpool {
   readonly packs: Map<string, APack>;
+  /** packId → why it was given up. */
+  readonly aside = new Map<string, GivenUp>();
   openFiles = 0;
 
   constructor(...packs: readonly APack[]) {
@@ -78,6 +80,10 @@ export class MemorySpool implements PackSpool {
 
   async release({ packId }: SpooledPack): Promise<void> {
     this.packs.delete(packId);
+  }
+
+  async setAside({ packId }: SpooledPack, why: GivenUp): Promise<void> {
+    if (this.packs.delete(packId)) this.aside.set(packId, why);
   }
 }
 

@@ -39,7 +39,7 @@ function aRecord(packIds: readonly string[], ended = true): AssociationRecord {
   const pack = (packId: string) => ({ tenantId: 'demo', gatewayId: 'gw1', associationId, packId, studyInstanceUID: '1.2', seriesInstanceUID: '1.2.1', lengthBytes: 1, instanceCount: 2 });
   return {
     associationId, tenantId: 'demo', origin: { kind: 'dimse', gatewayId: 'gw1', associationId, callingAETitle, calledAETitle, receivedAt: acceptedAt },
-    packs: new Map(packIds.map((packId) => [packId, { pack: pack(packId), released: false }])),
+    packs: new Map(packIds.map((packId) => [packId, { pack: pack(packId), released: false, setAside: false }])),
     end: ended ? { how: 'released', packCount: packIds.length, instanceCount: 2 * packIds.length, at: acceptedAt } : undefined,
     endTold: false, releasedBefore: undefined,
   };
@@ -196,6 +196,26 @@ describe('starter', () => {
     await settle();
 
     assert.deepEqual(cloud.heard.slice(2), [`${tail(record)} p1 (again)`, `${tail(record)} end of 1`]);
+  });
+
+  it('tells a pack that came back after it was set aside in the flow that is started again for it alone', async () => {
+    const { cloud, starter } = aStarter();
+    const record = aRecord(['p1', 'p2']);
+    starter.notice(record);
+    await settle();
+    const state = record.packs.get('p1')!;
+    record.packs.get('p2')!.released = true;
+    state.setAside = true;
+    cloud.over.add(record.associationId);
+    starter.review([record]);
+    await settle();
+    assert.equal(cloud.heard.length, 3);
+
+    state.setAside = false;
+    starter.notice(record, ['p1']);
+    await settle();
+
+    assert.deepEqual(cloud.heard.slice(3), [`${tail(record)} p1 (again)`, `${tail(record)} end of 1`]);
   });
 
   it('forgets an association that is gone', async () => {
