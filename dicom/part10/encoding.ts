@@ -36,6 +36,9 @@ const vrCode = (vr: string): number => (vr.charCodeAt(0) << 8) | vr.charCodeAt(1
 const shortCodes: ReadonlyMap<number, string> = new Map(shortVRs.split(' ').map((vr) => [vrCode(vr), vr]));
 const longCodes: ReadonlyMap<number, string> = new Map(longVRs.split(' ').map((vr) => [vrCode(vr), vr]));
 
+/** Whether the explicit header of a VR is 12 bytes long. */
+export const isLongVR = (vr: string): boolean => longCodes.has(vrCode(vr));
+
 /**
  * Reads the two letters of an explicit VR. `vr` is undefined when they are no VR. A pair of capitals
  * that names no VR of today has the long header that PS3.5 6.2 (note) reserves for VRs to come, and is read as UN.
