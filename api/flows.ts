@@ -30,15 +30,16 @@ export const createReadFlow = (deps: FlowDeps): TenantHandler =>
 
 const flowStates: readonly FlowState[] = ['RUNNING', 'EDGE_OFFLINE', 'ATTENTION', 'PAUSED', 'DONE', 'REJECTED'];
 
-/** A tenant's flows, newest first, also of one study or in one state. */
+/** A tenant's flows, newest first, also of one study, to one destination or in one state. */
 export const createListFlows = (deps: FlowDeps): TenantHandler =>
   async function listFlows(context, _request, response) {
     const { query, tenantId } = context;
     const studyInstanceUID = query.get('studyInstanceUID') ?? undefined;
     if (studyInstanceUID !== undefined && !isUidShaped(studyInstanceUID)) throw badRequest('studyInstanceUID takes a UID.');
+    const destinationId = query.get('destinationId') ?? undefined;
     const state = flowStates.find((each) => each === query.get('state'));
     if (query.has('state') && !state) throw badRequest(`state takes one of ${flowStates.join(', ')}.`);
-    const flows = await deps.flows.list({ tenantId, studyInstanceUID, state, limit: pageOf(query, 50, 200).limit });
+    const flows = await deps.flows.list({ tenantId, studyInstanceUID, destinationId, state, limit: pageOf(query, 50, 200).limit });
     response.json({ flows: flows.map((flow) => ({ ...summaryOf(deps, context, flow), state: stateOf(flow) })) });
   };
 

@@ -21,6 +21,7 @@ export type Decision = 'retry' | 'skip' | 'reject';
 export interface FlowQuery {
   readonly tenantId: string;
   readonly studyInstanceUID: string | undefined;
+  readonly destinationId: string | undefined;
   readonly state: FlowState | undefined;
   readonly limit: number;
 }

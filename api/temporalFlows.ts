@@ -103,6 +103,7 @@ const keyword = (name: string) => defineSearchAttributeKey(name, SearchAttribute
 const keys = {
   tenantId: keyword(searchAttributes.tenantId), gatewayId: keyword(searchAttributes.gatewayId),
   studyInstanceUID: keyword(searchAttributes.studyInstanceUID), flowState: keyword(searchAttributes.flowState), origin: keyword(searchAttributes.origin),
+  destinationId: keyword(searchAttributes.destinationId),
   receivedAt: defineSearchAttributeKey(searchAttributes.receivedAt, SearchAttributeType.DATETIME),
 };
 
@@ -111,20 +112,21 @@ const ingestAttributes = ({ tenantId, origin }: IngestAssociationInput): SearchA
   { key: keys.origin, value: origin.kind }, { key: keys.receivedAt, value: new Date(origin.receivedAt) },
 ];
 
-const routeAttributes = ({ tenantId, studyInstanceUID, gatewayId }: RouteStudyInput): SearchAttributePair[] => [
+const routeAttributes = ({ tenantId, studyInstanceUID, destinationId, gatewayId }: RouteStudyInput): SearchAttributePair[] => [
   { key: keys.tenantId, value: tenantId }, { key: keys.studyInstanceUID, value: studyInstanceUID }, { key: keys.flowState, value: 'RUNNING' },
-  { key: keys.origin, value: 'request' }, ...(gatewayId === undefined ? [] : [{ key: keys.gatewayId, value: gatewayId }]),
+  { key: keys.origin, value: 'request' }, { key: keys.destinationId, value: destinationId }, ...(gatewayId === undefined ? [] : [{ key: keys.gatewayId, value: gatewayId }]),
 ];
 
 /** A string literal of a visibility query: quotes and backslashes cannot end it. */
 const literal = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 
-export function visibilityQuery({ tenantId, studyInstanceUID, state }: FlowQuery): string {
+export function visibilityQuery({ tenantId, studyInstanceUID, destinationId, state }: FlowQuery): string {
   const terms = [`${searchAttributes.tenantId} = ${literal(tenantId)}`];
   if (studyInstanceUID !== undefined) {
     const uid = literal(studyInstanceUID);
     terms.push(`(${searchAttributes.studyInstanceUID} = ${uid} OR ${searchAttributes.studyInstanceUIDs} IN (${uid}))`);
   }
+  if (destinationId !== undefined) terms.push(`${searchAttributes.destinationId} = ${literal(destinationId)}`);
   if (state !== undefined) terms.push(`${searchAttributes.flowState} = ${literal(state)}`);
   return terms.join(' AND ');
 }

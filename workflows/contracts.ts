@@ -7,7 +7,7 @@ export const taskQueues = { core: 'pacs-core', ingest: 'pacs-ingest', index: 'pa
 /** Search attributes by name (infra/temporal/searchAttributes.json registers them). */
 export const searchAttributes = {
   tenantId: 'TenantId', gatewayId: 'GatewayId', studyInstanceUID: 'StudyInstanceUID', studyInstanceUIDs: 'StudyInstanceUIDs',
-  flowState: 'FlowState', errorType: 'ErrorType', origin: 'Origin', ruleId: 'RuleId',
+  flowState: 'FlowState', errorType: 'ErrorType', origin: 'Origin', ruleId: 'RuleId', destinationId: 'DestinationId',
   instanceCount: 'InstanceCount', receivedAt: 'ReceivedAt',
 } as const;
 

@@ -97,6 +97,7 @@ async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, r
       typedSearchAttributes: new TypedSearchAttributes([
         keyword(searchAttributes.tenantId, tenantId), keyword(searchAttributes.studyInstanceUID, studyInstanceUID),
         keyword(searchAttributes.flowState, 'RUNNING'), keyword(searchAttributes.ruleId, route.ruleId),
+        keyword(searchAttributes.destinationId, route.destinationId),
       ]),
     });
   } catch (error) {

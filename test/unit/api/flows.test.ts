@@ -92,8 +92,8 @@ describe('api: routes, flows, history, configuration', () => {
   });
 
   it('writes quotes and backslashes of a visibility query so that they end no literal', () => {
-    assert.equal(visibilityQuery({ tenantId: "a' OR '1'='1", studyInstanceUID: '1\\', state: 'DONE', limit: 1 }),
-      "TenantId = 'a\\' OR \\'1\\'=\\'1' AND (StudyInstanceUID = '1\\\\' OR StudyInstanceUIDs IN ('1\\\\')) AND FlowState = 'DONE'");
+    assert.equal(visibilityQuery({ tenantId: "a' OR '1'='1", studyInstanceUID: '1\\', destinationId: "w'1", state: 'DONE', limit: 1 }),
+      "TenantId = 'a\\' OR \\'1\\'=\\'1' AND (StudyInstanceUID = '1\\\\' OR StudyInstanceUIDs IN ('1\\\\')) AND DestinationId = 'w\\'1' AND FlowState = 'DONE'");
   });
 
   it('hands a person\'s decision to a flow', async () => {
