@@ -25,7 +25,7 @@ export interface Refusal {
 
 export type ReceivedPart = { readonly kind: 'received'; readonly instance: ReceivedInstance } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-const refused = (reason: number, instance?: Refusal['instance']): ReceivedPart =>
+export const refused = (reason: number, instance?: Refusal['instance']): ReceivedPart =>
   ({ kind: 'refused', refusal: { reason, ...(instance ? { instance } : {}) } });
 
 /**

@@ -11,6 +11,7 @@ import type { Flows } from '../flowsClient.ts';
 import { flowUrl } from '../flowUrls.ts';
 import { badRequest, HttpProblem, unavailable, unknownTenant } from '../problems.ts';
 import { negotiateJson, parseMediaRange } from './accept.ts';
+import { instancesOfMetadata, jsonMetadata, type MetadataSyntax } from './metadataInstances.ts';
 import { parseMultipart, type Part } from './multipartParser.ts';
 import { uidParameter } from './parameters.ts';
 import { receivePart, type ReceivedInstance, type Refusal } from './receivePart.ts';
@@ -42,10 +43,10 @@ export const createStore = (deps: StoreDeps): TenantHandler =>
   async function store(context, request, response) {
     const contentType = negotiateJson(request, context.query);
     const studyInstanceUID = uidParameter(request, 'study');
-    const parts = partsOf(request, deps.maxBytes);
+    const body = bodyOf(request, deps.maxBytes);
     if (!await deps.tenants.get(context.tenantId)) throw unknownTenant();
 
-    const received = await receiveRequest(deps, context, parts, studyInstanceUID);
+    const received = await receiveRequest(deps, context, body, studyInstanceUID);
     const verdicts = received.packs.length === 0 ? { stored: [], refused: [] } : await ingest(deps, context, received);
 
     const result = { stored: verdicts.stored, refused: [...received.refused, ...verdicts.refused] };
@@ -53,25 +54,34 @@ export const createStore = (deps: StoreDeps): TenantHandler =>
       .send(Buffer.from(stringifyDicomJson(storeResponse(result, `${context.tenantUrl}/dicom-web`, studyInstanceUID))));
   };
 
+/** What a request sends: Part 10 files, or metadata and bulk data apart. */
+interface StoreBody {
+  readonly parts: AsyncIterable<Part>;
+  readonly metadata: MetadataSyntax | undefined;
+}
+
+const metadataSyntaxes: readonly MetadataSyntax[] = [jsonMetadata];
+const mediaTypes = ['application/dicom', ...metadataSyntaxes.map(({ mediaType }) => mediaType)];
+
 /** @throws HttpProblem 400, 413, 415 */
-function partsOf(request: Request, maxBytes: number): AsyncIterable<Part> {
+function bodyOf(request: Request, maxBytes: number): StoreBody {
   const media = parseMediaRange(request.get('Content-Type') ?? '');
-  const type = media?.parameters.get('type')?.toLowerCase() ?? 'application/dicom';
-  const single = media?.type === 'application/dicom';
-  if (!single && (media?.type !== 'multipart/related' || type !== 'application/dicom')) {
-    throw new HttpProblem(415, 'Instances are stored as multipart/related; type="application/dicom"; boundary=…, one Part 10 file in each part.');
+  const type = media?.type === 'multipart/related' ? media.parameters.get('type')?.toLowerCase() ?? 'application/dicom' : media?.type;
+  if (!media || !type || !mediaTypes.includes(type)) {
+    throw new HttpProblem(415, `Instances are stored as multipart/related; boundary=…; type="application/dicom", one Part 10 file in each part, or with metadata and bulk data apart, type ${metadataSyntaxes.map(({ mediaType }) => `"${mediaType}"`).join(' or ')}.`);
   }
   if ((request.get('Content-Encoding') ?? 'identity') !== 'identity') throw new HttpProblem(415, 'The body is taken without a Content-Encoding.');
   if (Number(request.get('Content-Length') ?? 0) > maxBytes + maxBytes / 16) throw tooLarge(maxBytes);
-  const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  if (single) return onePart(body);
+  const bytes = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  const metadata = metadataSyntaxes.find(({ mediaType }) => mediaType === type);
+  if (media.type !== 'multipart/related') return { parts: onePart(bytes, type), metadata };
   const boundary = media.parameters.get('boundary');
   if (!boundary || !/^[\x20-\x7e]{1,200}$/.test(boundary)) throw badRequest('The Content-Type has no usable boundary. Give boundary=… with 1 to 70 characters.');
-  return parseMultipart(body, boundary);
+  return { parts: parseMultipart(bytes, boundary), metadata };
 }
 
-async function* onePart(body: AsyncIterable<Buffer>): AsyncGenerator<Part> {
-  yield { headers: new Map(), body: (async function* () { yield* body; })() };
+async function* onePart(body: AsyncIterable<Buffer>, type: string): AsyncGenerator<Part> {
+  yield { headers: new Map([['content-type', type]]), body: (async function* () { yield* body; })() };
 }
 
 interface ReceivedRequest {
@@ -83,18 +93,19 @@ interface ReceivedRequest {
 }
 
 /** Reads the body to its end; packs are uploaded as they close. Afterwards every pack lies in the archive, not yet committed. */
-async function receiveRequest(deps: StoreDeps, context: TenantContext, parts: AsyncIterable<Part>, studyInstanceUID: string | undefined): Promise<ReceivedRequest> {
+async function receiveRequest(deps: StoreDeps, context: TenantContext, { parts, metadata }: StoreBody, studyInstanceUID: string | undefined): Promise<ReceivedRequest> {
   const associationId = randomUUIDv7();
   const receivedAt = deps.now().toISOString();
   const spool = await StowSpool.open(deps.folder, deps.maxBytes);
+  const bulkSpool = metadata ? await StowSpool.open(deps.folder, deps.maxBytes) : undefined;
   const uploads = new Uploads<StagedPack>(2);
   const stage = (pack: ClosedPack): Promise<void> => uploads.start(() => stagePack(deps.archive, pack, associationId, context.signal));
   const instances: ReceivedInstance[] = [];
   const refused: Refusal[] = [];
   try {
     const packs = new StowPacks(context.tenantId, spool);
-    for await (const part of parts) {
-      const taken = await receivePart(part, spool, studyInstanceUID);
+    for await (const part of metadata && bulkSpool ? instancesOfMetadata(parts, metadata, bulkSpool) : parts) {
+      const taken = 'kind' in part ? part : await receivePart(part, spool, studyInstanceUID);
       if (taken.kind === 'refused') refused.push(taken.refusal);
       else instances.push(taken.instance);
       const closed = taken.kind === 'received' ? packs.add(taken.instance) : undefined;
@@ -107,6 +118,7 @@ async function receiveRequest(deps: StoreDeps, context: TenantContext, parts: As
   } finally {
     await uploads.settled();
     await spool.close();
+    await bulkSpool?.close();
   }
 }
 

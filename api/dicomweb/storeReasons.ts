@@ -8,6 +8,10 @@ export const storeReasons = {
   outOfResources: 0xa700,
   /** The data set belongs to another study than the URL names. */
   otherStudy: 0xa901,
+  /** The metadata names bulk data that no part of the request brings. */
+  missingBulkData: 0xa922,
+  /** Pixel Data came in a transfer syntax that this service does not put together. */
+  transferSyntax: 0xc122,
   /** Not a Part 10 file, a part of another media type, no identifying UIDs, or quarantined by validation. */
   notUnderstood: 0xc000,
 } as const;

@@ -54,12 +54,17 @@ export class StowSpool {
     }
   }
 
-  async hashRange(hash: Hash, { offsetBytes, lengthBytes }: SpooledBytes): Promise<void> {
+  /** What was kept, in pieces. */
+  async *read({ offsetBytes, lengthBytes }: SpooledBytes): AsyncGenerator<Buffer> {
     for (let at = 0; at < lengthBytes; at += batchBytes) {
       const piece = Buffer.allocUnsafe(Math.min(batchBytes, lengthBytes - at));
       await this.readInto(piece, offsetBytes + at);
-      hash.update(piece);
+      yield piece;
     }
+  }
+
+  async hashRange(hash: Hash, bytes: SpooledBytes): Promise<void> {
+    for await (const piece of this.read(bytes)) hash.update(piece);
   }
 }
 

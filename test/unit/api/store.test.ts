@@ -130,7 +130,7 @@ describe('api: store (STOW-RS)', () => {
     const body = aMultipart([aFile()]);
     const rows: readonly (readonly [Promise<Response>, number])[] = [
       [post(multipartType, body.subarray(0, -20)), 400], [post(multipartType, Buffer.from('nothing')), 400], [post(multipartType, aMultipart([])), 400],
-      [post('multipart/related; type="application/dicom"', body), 400], [post('multipart/related; type="application/dicom+json"; boundary=b0undary', body), 415],
+      [post('multipart/related; type="application/dicom"', body), 400], [post('multipart/related; type="application/pdf"; boundary=b0undary', body), 415],
       [post('multipart/form-data; boundary=b0undary', body), 415], [post('application/json', body), 415], [post(multipartType, body, { 'Content-Encoding': 'gzip' }), 415],
       [post(multipartType, body, { Accept: 'application/dicom+xml' }), 406],
     ];
