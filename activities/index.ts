@@ -5,6 +5,7 @@ import { createDropIndex } from './index/dropIndex.ts';
 import { createIndexStudy } from './index/indexStudy.ts';
 import { createRebuildAudit } from './index/rebuildAudit.ts';
 import { createRebuildPage } from './index/rebuildPage.ts';
+import { createApplyPriority } from './ingest/applyPriority.ts';
 import { createArchivePack } from './ingest/archivePack.ts';
 import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
@@ -26,6 +27,7 @@ export interface IngestActivities {
   readonly validatePack: ActivityOf<typeof createValidatePack>;
   readonly archivePack: ActivityOf<typeof createArchivePack>;
   readonly registerPack: ActivityOf<typeof createRegisterPack>;
+  readonly applyPriority: ActivityOf<typeof createApplyPriority>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;
 }
 

@@ -4,7 +4,7 @@ export type AuditAction =
   | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict'
   | 'study.indexed' | 'study.stable'
   | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed'
-  | 'flow.parked' | 'flow.retried' | 'flow.skipped' | 'flow.rejected'
+  | 'flow.parked' | 'flow.retried' | 'flow.skipped' | 'flow.rejected' | 'flow.prioritised'
   | 'study.retrieved';
 
 /**
@@ -32,7 +32,7 @@ export interface AuditEvent {
   readonly detail?: string;
 }
 
-const parkActions = { parked: 'flow.parked', retry: 'flow.retried', skip: 'flow.skipped', reject: 'flow.rejected' } as const;
+const parkActions = { parked: 'flow.parked', retry: 'flow.retried', skip: 'flow.skipped', reject: 'flow.rejected', prioritised: 'flow.prioritised' } as const;
 
 /** A flow began to wait for a person, or the person decided. */
 export interface ParkEvent {

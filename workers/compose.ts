@@ -7,6 +7,7 @@ import { createDropIndex } from '../activities/index/dropIndex.ts';
 import { createIndexStudy } from '../activities/index/indexStudy.ts';
 import { createRebuildAudit } from '../activities/index/rebuildAudit.ts';
 import { createRebuildPage } from '../activities/index/rebuildPage.ts';
+import { createApplyPriority } from '../activities/ingest/applyPriority.ts';
 import { createArchivePack } from '../activities/ingest/archivePack.ts';
 import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
@@ -53,6 +54,7 @@ const ingestActivities = ({ config, stores, client }: Deps): IngestActivities =>
   validatePack: createValidatePack(stores),
   archivePack: createArchivePack({ ...stores, now }),
   registerPack: createRegisterPack({ client, ...config.study }),
+  applyPriority: createApplyPriority({ client }),
   recordAudit: createRecordAudit(stores),
 });
 

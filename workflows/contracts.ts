@@ -28,6 +28,8 @@ export interface IngestCarried {
   /** The latest alone: a pack that is done is not signalled again, its gateway has forgotten it. */
   readonly seenPackIds: readonly string[];
   readonly seenCount: number;
+  /** What a person chose. */
+  readonly priority?: Priority;
   readonly outcome: IngestOutcome;
   readonly end?: AssociationEnded;
 }
@@ -91,6 +93,8 @@ export interface StudyCarried {
   /** The study's revision that routes were last started for. */
   readonly routedRevision: number;
   readonly revision: number;
+  /** What a person chose: it goes before what rules say. */
+  readonly priority?: Priority;
 }
 
 /** What `registerPack` hands to the study by the update `addPack`. */
@@ -128,7 +132,8 @@ export interface RouteOutcome {
 /**
  * Updates that a parked flow waits for. `why` and `by` are required. In `ingestAssociation` skip and reject give a pack up:
  * its gateway sets it aside, because nobody but the gateway's admin deletes what was acknowledged, and tells it
- * again when the admin renames it back (docs/architecture.md, Spool).
+ * again when the admin renames it back (docs/architecture.md, Spool). When nothing is parked and the gateway is away, skip and
+ * reject give the gateway up: the flow ends without it, and what its disk has of the flow is told again should it come back.
  */
 export const parkUpdates = { retry: 'retry', skip: 'skip', reject: 'reject' } as const;
 /** For bulk: `temporal workflow signal --query "FlowState='ATTENTION'" --name retrySignal`. */
@@ -138,6 +143,14 @@ export interface ParkDecision {
   readonly why: string;
   /** One parked pack alone; without it the decision is for everything that is parked now. */
   readonly packId?: string;
+}
+
+/** Update of every flow that works on a study: its place among others, from now on. */
+export const setPriorityUpdate = 'setPriority';
+export interface PriorityDecision {
+  readonly priority: Priority;
+  readonly by: string;
+  readonly why: string;
 }
 
 /** Query of every flow: where it stands, in words. */

@@ -3,11 +3,13 @@ import type { IngestActivities } from '../activities/index.ts';
 import { auditOfPark } from '../domain/audit.ts';
 import { permanentFailures } from '../domain/failures.ts';
 import type { GivenUp, PackOutcome, StagedPack } from '../domain/pack.ts';
+import type { Priority } from '../domain/tenant.ts';
 import { associationEndedSignal, packReadySignal, taskQueues, type AssociationEnded, type IngestAssociationInput, type IngestOutcome, type PackWork, type ParkedPack } from './contracts.ts';
 import { openEdge, type CallEdge } from './edge.ts';
 import { keys, openFlowBoard } from './flowState.ts';
 import { openPackQueue, type PackQueue } from './packQueue.ts';
-import { openParkingLot, parkedFailure, type ParkedFailure } from './park.ts';
+import { GivenUpWaiting, openParkingLot, parkedFailure, type ParkedFailure } from './park.ts';
+import { openUrgency } from './urgency.ts';
 
 /** Packs of one association in work at once; a parked pack is in none. */
 const lanes = 4;
@@ -33,7 +35,8 @@ export async function ingestAssociation(input: IngestAssociationInput): Promise<
   const packs = openPackQueue(input.carried);
   const board = openFlowBoard(() => ({ ...packs.outcome, waiting: packs.openCount }));
   const parking = openParkingLot(board, (event) => recordAudit([auditOfPark(flowOf(input), event)]));
-  const atEdge = openEdge({ tenantId: input.tenantId, gatewayId: input.origin.gatewayId }, board);
+  const atEdge = openEdge({ tenantId: input.tenantId, gatewayId: input.origin.gatewayId }, board, parking);
+  const urgency = openUrgency(input.tenantId, input.priority, input.carried?.priority, parking);
   const noteStudy = openStudyNotes();
   const tell = () => board.say(sentenceOf(input, packs));
   const park = (parked: ParkedPack, again?: boolean) => parking.park(parked.work.pack.packId, parked, ({ kind, by, why }) => {
@@ -52,7 +55,8 @@ export async function ingestAssociation(input: IngestAssociationInput): Promise<
       if (!work) return;
       noteStudy(work.pack.studyInstanceUID);
       const { givenUp, ...toIngest } = work;
-      const result = givenUp ? await giveUpPack(input, toIngest, givenUp, atEdge) : await ingestPack(input, toIngest, atEdge);
+      const result = givenUp ? await giveUpPack(input, toIngest, givenUp, atEdge) : await ingestPack(input, toIngest, atEdge, () => urgency.priority);
+      if ('gatewayGivenUp' in result) packs.lose(new Date().toISOString());
       if ('outcome' in result) packs.done(result.outcome);
       else if ('abandoned' in result) packs.abandoned();
       else {
@@ -69,27 +73,37 @@ export async function ingestAssociation(input: IngestAssociationInput): Promise<
     await parking.settled();
     if (full() && !packs.finished) {
       await condition(allHandlersFinished);
-      await continueAsNew<typeof ingestAssociation>({ ...input, carried: packs.carry() });
+      await continueAsNew<typeof ingestAssociation>({ ...input, carried: { ...packs.carry(), ...(urgency.chosen ? { priority: urgency.chosen } : {}) } });
     }
   }
+  await condition(allHandlersFinished);
+  await parking.settled();
   upsertSearchAttributes([{ key: keys.instanceCount, value: packs.ended?.instanceCount ?? 0 }]);
   board.close('DONE', sentenceOf(input, packs));
   return packs.outcome;
 }
 
+type PackResult =
+  | { readonly outcome: PackOutcome; readonly gatewayGivenUp?: true }
+  | { readonly abandoned: true; readonly gatewayGivenUp?: true }
+  | { readonly failure: ParkedFailure };
+
 /** Takes one pack into the archive: stage, validate, archive, register, release. What no retry cures is a result. */
-async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge: CallEdge): Promise<{ readonly outcome: PackOutcome } | { readonly failure: ParkedFailure }> {
+async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge: CallEdge, priority: () => Priority): Promise<PackResult> {
   const what = nameOf(work);
   if (!belongsTo(input, work)) return { failure: { errorType: 'StudyMismatch', sentence: `${what} stopped. ${permanentFailures.StudyMismatch}` } };
+  let outcome: PackOutcome | undefined;
   try {
     const staged: StagedPack = work.kind === 'staged' ? work.pack : await atEdge(stageOptions, (edge) => edge.stagePack(work.pack));
     await validatePack(staged);
     const archived = await archivePack(staged, input.origin);
     const { tenantId, studyInstanceUID, seriesInstanceUID, packId } = archived;
-    if (archived.committed) await registerPack({ tenantId, studyInstanceUID, seriesInstanceUID, packId, origin: input.origin }, input.priority);
+    if (archived.committed) await registerPack({ tenantId, studyInstanceUID, seriesInstanceUID, packId, origin: input.origin }, priority());
+    ({ outcome } = archived);
     if (work.kind === 'spooled') await atEdge(releaseOptions, (edge) => edge.releasePack(work.pack));
-    return { outcome: archived.outcome };
+    return { outcome };
   } catch (error) {
+    if (error instanceof GivenUpWaiting) return outcome ? { outcome, gatewayGivenUp: true } : { abandoned: true, gatewayGivenUp: true };
     return { failure: parkedFailure(what, error) };
   }
 }
@@ -98,12 +112,13 @@ async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge:
  * A person gave the pack up: its gateway puts it where it is not told any more, and keeps it. What never was this gateway's,
  * or lies in the archive alone, is left as it is. When the gateway cannot, a person is asked once more.
  */
-async function giveUpPack(input: IngestAssociationInput, work: PackWork, givenUp: GivenUp, atEdge: CallEdge): Promise<{ readonly abandoned: true } | { readonly failure: ParkedFailure }> {
+async function giveUpPack(input: IngestAssociationInput, work: PackWork, givenUp: GivenUp, atEdge: CallEdge): Promise<PackResult> {
   if (work.kind === 'staged' || !belongsTo(input, work)) return { abandoned: true };
   try {
     await atEdge(releaseOptions, (edge) => edge.setAsidePack(work.pack, givenUp));
     return { abandoned: true };
   } catch (error) {
+    if (error instanceof GivenUpWaiting) return { abandoned: true, gatewayGivenUp: true };
     return { failure: parkedFailure(`${nameOf(work)}, to be set aside,`, error) };
   }
 }
@@ -131,6 +146,6 @@ function sentenceOf({ origin }: IngestAssociationInput, { outcome, ended }: Pack
   const from = origin.kind === 'stow' ? 'An upload (STOW-RS)' : `The association of ${origin.callingAETitle} with gateway ${origin.gatewayId}`;
   const state = ended ? `has ended (${ended.how}, ${ended.instanceCount} instances in ${ended.packCount} packs)` : 'is still open';
   const { packCount, acceptedCount, quarantinedCount, duplicateCount, conflictCount, abandonedPackCount } = outcome;
-  const givenUp = abandonedPackCount > 0 ? ` ${abandonedPackCount} packs were given up and set aside.` : '';
+  const givenUp = abandonedPackCount > 0 ? ` ${abandonedPackCount} packs were given up.` : '';
   return `${from} ${state}. ${packCount} packs done: ${acceptedCount} accepted, ${quarantinedCount} quarantined, ${duplicateCount} duplicates, ${conflictCount} conflicts.${givenUp}`;
 }

@@ -18,6 +18,8 @@ export interface PackQueue {
   park(parked: ParkedPack): void;
   /** A person decided about a parked pack: it is tried again, or set aside. */
   unpark(packId: string, givenUp?: GivenUp): void;
+  /** The gateway is given up: what was not told by now never comes. */
+  lose(at: string): void;
   readonly hasWaiting: boolean;
   /** The association has ended and no pack of it waits; some may be in work. */
   readonly allTaken: boolean;
@@ -69,6 +71,10 @@ export function openPackQueue(carried: IngestCarried | undefined): PackQueue {
       if (!pack) return;
       parked.delete(packId);
       waiting.push(givenUp ? { ...pack.work, givenUp } : pack.work);
+    },
+    lose(at) {
+      const instanceCount = outcome.acceptedCount + outcome.quarantinedCount + outcome.duplicateCount + outcome.conflictCount;
+      if (seenCount < (ended?.packCount ?? Infinity)) ended = { how: 'lost', packCount: seenCount, instanceCount, at };
     },
     get hasWaiting() {
       return waiting.length > 0;

@@ -28,8 +28,26 @@ export interface ParkingLot {
    * @param again it was parked in the run before, so the audit has it
    */
   park(packId: string, failure: ParkedFailure, decided: (decision: Decision) => void, again?: boolean): void;
+  /**
+   * Something waits that goes on by itself, but that a person may give up: takes skip and reject as long as nothing is parked.
+   *
+   * @returns withdraws the offer
+   */
+  offer(givenUp: (decision: Decision) => void): () => void;
+  /** Writes what a person did otherwise into the audit. */
+  note(kind: ParkEvent['kind'], by: string, why: string): void;
   /** Resolves when every event is recorded: a flow awaits it before it ends. */
   settled(): Promise<void>;
+}
+
+/** Thrown by a step that a person gave up while it waited. */
+export class GivenUpWaiting extends Error {
+  override readonly name = 'GivenUpWaiting';
+  readonly decision: Decision;
+  constructor(decision: Decision) {
+    super('Given up by a person while it waited');
+    this.decision = decision;
+  }
 }
 
 export type StepResult<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly decision: Decision };
@@ -39,10 +57,12 @@ interface Parked { readonly packId: string | undefined; readonly decided: (decis
 /** @param record writes each parking and decision into the audit; retries for ever by itself */
 export function openParkingLot(board: FlowBoard, record: (event: ParkEvent) => Promise<void>): ParkingLot {
   const lot = new Set<Parked>();
+  const offers = new Set<(decision: Decision) => void>();
   const { recordEvent, settled } = openRecorder(record);
 
   const decide = (decision: Decision) => {
     recordEvent(decision.kind, decision.by, decision.why);
+    if (lot.size === 0) for (const givenUp of offers) givenUp(decision);
     for (const parked of [...lot].filter(({ packId }) => decision.packId === undefined || decision.packId === packId)) {
       lot.delete(parked);
       parked.decided(decision);
@@ -51,7 +71,7 @@ export function openParkingLot(board: FlowBoard, record: (event: ParkEvent) => P
   for (const kind of Object.keys(parkUpdates) as Decision['kind'][]) {
     setHandler(defineUpdate<void, [ParkDecision]>(parkUpdates[kind]), (given) => decide({ ...given, kind }), {
       description: descriptions[kind],
-      validator: (given: ParkDecision) => refuseUnless(lot, given),
+      validator: (given: ParkDecision) => refuseUnless(lot, given, offers.size > 0 ? kind : undefined),
     });
   }
   setHandler(defineSignal<[Partial<ParkDecision>?]>(retrySignal), (given) => {
@@ -76,12 +96,17 @@ export function openParkingLot(board: FlowBoard, record: (event: ParkEvent) => P
   };
 
   return {
-    ask, park, settled,
+    ask, park, settled, note: recordEvent,
+    offer(givenUp) {
+      offers.add(givenUp);
+      return () => void offers.delete(givenUp);
+    },
     async run(what, step) {
       for (let retried = false; ; retried = true) {
         try {
           return { done: true, value: await step(retried) };
         } catch (error) {
+          if (error instanceof GivenUpWaiting) return { done: false, decision: error.decision };
           const answer = await ask(parkedFailure(what, error));
           if (answer.kind !== 'retry') return { done: false, decision: answer };
         }
@@ -112,8 +137,10 @@ const descriptions = {
   reject: 'End the parked work for good; nothing that was archived is deleted. Needs by (who) and why; packId narrows it to one pack.',
 } as const;
 
-function refuseUnless(lot: ReadonlySet<Parked>, given: ParkDecision | undefined): void {
-  if (lot.size === 0) throw new Error(`Flow ${workflowInfo().workflowId} waits for nobody: only a flow with FlowState=ATTENTION takes this`);
+/** @param offered what is decided, when the flow waits for something that skip and reject give up */
+function refuseUnless(lot: ReadonlySet<Parked>, given: ParkDecision | undefined, offered: Decision['kind'] | undefined): void {
+  if (lot.size === 0 && offered === undefined) throw new Error(`Flow ${workflowInfo().workflowId} waits for nobody: only a flow with FlowState=ATTENTION takes this`);
+  if (lot.size === 0 && offered === 'retry') throw new Error(`Flow ${workflowInfo().workflowId} waits for its gateway and goes on by itself; skip or reject gives the gateway up`);
   if (textOr(given?.by, '') === '' || textOr(given?.why, '') === '') throw new Error('Say who decides and why: {"by": "name", "why": "reason"}');
   if (given?.packId !== undefined && ![...lot].some(({ packId }) => packId === given.packId)) throw new Error('No pack of this ID is parked in this flow');
 }

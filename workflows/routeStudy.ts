@@ -1,4 +1,4 @@
-import { proxyActivities, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import type { RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { SendInstancesInput, SendInstancesResult } from '../activities/route/sendInstances.ts';
@@ -6,6 +6,7 @@ import { taskQueues, type RouteOutcome, type RouteStudyInput } from './contracts
 import { openEdge, type CallEdge } from './edge.ts';
 import { openFlowBoard, type FlowBoard } from './flowState.ts';
 import { openParkingLot, type ParkingLot } from './park.ts';
+import { openUrgency } from './urgency.ts';
 
 const { recordAudit } = proxyActivities<RouteActivities>({
   taskQueue: taskQueues.route, startToCloseTimeout: '30 seconds',
@@ -23,7 +24,8 @@ export async function routeStudy(input: RouteStudyInput): Promise<RouteOutcome> 
   let sent: SendInstancesResult = { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 };
   const board = openFlowBoard(() => ({ ...sent }));
   const parking = openParkingLot(board, (event) => recordAudit([auditOfPark(flow(input), event)]));
-  const atEdge = input.gatewayId === undefined ? undefined : openEdge({ tenantId: input.tenantId, gatewayId: input.gatewayId }, board);
+  const atEdge = input.gatewayId === undefined ? undefined : openEdge({ tenantId: input.tenantId, gatewayId: input.gatewayId }, board, parking);
+  openUrgency(input.tenantId, input.priority, undefined, parking);
   board.say(`Sends study ${studyInstanceUID} to ${destinationId}.`);
 
   for (let retryRefused = false; ; retryRefused = true) {
@@ -50,6 +52,8 @@ async function end(input: RouteStudyInput, board: FlowBoard, parking: ParkingLot
     action: delivered ? 'route.delivered' : 'route.failed', counts: { ...sent } };
   await parking.settled();
   await recordAudit([event]);
+  await condition(allHandlersFinished);
+  await parking.settled();
   const counts = `${sent.deliveredCount} delivered, ${sent.alreadyThereCount} there before, ${sent.refusedCount} refused`;
   board.close(how === 'reject' ? 'REJECTED' : 'DONE', `Delivery to ${input.destinationId}: ${counts}.`);
   return sent;

@@ -3,11 +3,13 @@ import { ParentClosePolicy, allHandlersFinished, condition, continueAsNew, defin
 import type { IndexActivities, RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { PlannedRoute } from '../domain/routing.ts';
+import { priorities } from '../domain/tenant.ts';
 import { addPackUpdate, searchAttributes, taskQueues, type AddPackResult, type RegisteredPack, type StudyLifecycleInput } from './contracts.ts';
 import { keys, openFlowBoard } from './flowState.ts';
 import { routeWorkflowId } from './ids.ts';
 import { openParkingLot } from './park.ts';
 import type { routeStudy } from './routeStudy.ts';
+import { openUrgency } from './urgency.ts';
 
 const maxHistoryEvents = 3000;
 /** Pack IDs remembered against a registration that comes twice; older ones only cost one index write more. */
@@ -35,6 +37,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
   let indexedAt = input.carried?.indexedAt ?? '';
   const board = openFlowBoard(() => ({ ...summary, waitingPacks: waiting.length }));
   const parking = openParkingLot(board, (event) => recordAudit([auditOfPark(flow(input), event)]));
+  const urgency = openUrgency(tenantId, priorities.ingest, input.carried?.priority, parking);
   setHandler(defineUpdate<AddPackResult, [RegisteredPack]>(addPackUpdate), (pack) => {
     const duplicate = seen.has(pack.packId);
     if (!duplicate) {
@@ -63,7 +66,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
       const stableAt = new Date().toISOString();
       const revision = instanceCount;
       const routes = await findRoutes({ tenantId, studyInstanceUID });
-      for (const route of routes) await startRoute(input, route, revision);
+      for (const route of routes) await startRoute(input, { ...route, priority: urgency.chosen ?? route.priority }, revision);
       await recordAudit(stableEvents(input, routes, { revision, summary, indexedAt, stableAt }));
       routedRevision = revision;
       board.say(`Stable with ${revision} instances; ${routes.length === 1 ? '1 route' : `${routes.length} routes`} started.`);
@@ -78,7 +81,8 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     if (workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
       await condition(allHandlersFinished);
       await continueAsNew<typeof studyLifecycle>({ ...input, carried: {
-        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt } });
+        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt,
+        ...(urgency.chosen ? { priority: urgency.chosen } : {}) } });
     }
   }
 }
@@ -98,6 +102,7 @@ async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, r
         keyword(searchAttributes.tenantId, tenantId), keyword(searchAttributes.studyInstanceUID, studyInstanceUID),
         keyword(searchAttributes.flowState, 'RUNNING'), keyword(searchAttributes.ruleId, route.ruleId),
         keyword(searchAttributes.destinationId, route.destinationId),
+        ...(route.gatewayId === undefined ? [] : [keyword(searchAttributes.gatewayId, route.gatewayId)]),
       ]),
     });
   } catch (error) {

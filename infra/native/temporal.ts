@@ -12,6 +12,11 @@ export const SEARCH_ATTRIBUTES = JSON.parse(
   readFileSync(path.join(INFRA, 'temporal', 'searchAttributes.json'), 'utf8'),
 ) as Readonly<Record<string, SearchAttributeType>>;
 
+/** One partition a queue: then priority and fairness hold exactly, and one server with one SQLite file is no faster with more. */
+export const DYNAMIC_CONFIG = JSON.parse(
+  readFileSync(path.join(INFRA, 'temporal', 'dynamicConfig.json'), 'utf8'),
+) as Readonly<Record<string, boolean | number>>;
+
 /**
  * The dev server with its Web UI on an SQLite file. WAL with `synchronous=NORMAL` is three times as fast as the
  * default and keeps every commit when the process dies; a power cut may take the last ones, and the gateway's
@@ -27,7 +32,7 @@ export const temporalServer = (binaries: Binaries): Server => ({
       '--ip', '127.0.0.1', '--port', `${ports.temporal}`, '--ui-port', `${ports.temporalUI}`, '--ui-disable-news-fetch',
       '--db-filename', path.join(paths.temporalData, 'temporal.db'),
       '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL',
-      '--dynamic-config-value', 'matching.enableFairness=true',
+      ...Object.entries(DYNAMIC_CONFIG).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]),
       '--namespace', NAMESPACE,
       ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
     ],

@@ -85,4 +85,52 @@ describe('a gateway that is away', () => {
     assert.equal((await flow.result()).deliveredCount, 2);
     assert.equal(await flow.state(), 'DONE');
   });
+
+  it('is given up by a person when it never comes back: its flows end, also an association that never told its end', async () => {
+    const site = aSite();
+    const flow = await anAssociation(server.client, site);
+    for (let count = 0; count < 6; count++) await flow.ready(site.aPack());
+    await flow.reaches('EDGE_OFFLINE');
+
+    await assert.rejects(flow.decide('retry'), /goes on by itself|failed/);
+    await flow.decide('reject', { by: 'Ada', why: 'gw1 is retired' });
+
+    const { packCount, abandonedPackCount } = await flow.result();
+    assert.deepEqual([packCount, abandonedPackCount, await flow.state()], [6, 6, 'DONE']);
+    assert.equal(await flow.errorType(), undefined);
+    assert.deepEqual(site.audit.map(({ action, actor, detail }) => [action, actor, detail]), [['flow.rejected', 'Ada', 'gw1 is retired']]);
+  });
+
+  it('is given up with what is archived already: nothing of it is lost', async () => {
+    let archived: (() => void) | undefined;
+    const site = aSite({ archivePack: async ({ tenantId, studyInstanceUID, seriesInstanceUID, packId }) => {
+      await new Promise<void>((resolve) => { archived = resolve; });
+      return { tenantId, studyInstanceUID, seriesInstanceUID, packId, committed: true, outcome: { acceptedCount: 2, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 } };
+    } });
+    const gateway = await server.openGateway(site.tenantId, site.gatewayId);
+    const flow = await anAssociation(server.client, site);
+    await flow.ready(site.aPack());
+    await flow.end(1);
+    await until('the pack is staged', () => archived);
+    await gateway.close();
+    archived!();
+    await flow.reaches('EDGE_OFFLINE');
+
+    await flow.decide('skip', { by: 'Ada', why: 'gw1 is retired' });
+
+    const { acceptedCount, abandonedPackCount } = await flow.result();
+    assert.deepEqual([acceptedCount, abandonedPackCount], [2, 0]);
+  });
+
+  it('is given up for a delivery, which ends as rejected', async () => {
+    const site = aSite();
+    const flow = await aRoute(server.client, site, { gatewayId: site.gatewayId });
+    await flow.reaches('EDGE_OFFLINE');
+
+    await flow.decide('reject', { by: 'Ada', why: 'gw1 is retired' });
+
+    assert.equal((await flow.result()).deliveredCount, 0);
+    assert.equal(await flow.state(), 'REJECTED');
+    assert.deepEqual(site.audit.map(({ action }) => action), ['flow.rejected', 'route.failed']);
+  });
 });

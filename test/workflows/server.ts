@@ -13,8 +13,8 @@ const root = path.resolve(import.meta.dirname, '../..');
 /** A Temporal server of these tests alone, with the product's workflows on their queues and fake activities behind them. */
 export interface Temporal {
   readonly client: Client;
-  /** Runs a worker on a gateway's queue until the tests end or it is closed. */
-  openGateway(tenantId: string, gatewayId: string): Promise<{ close(): Promise<void> }>;
+  /** Runs a worker on a gateway's queue, with so many activities at once, until the tests end or it is closed. */
+  openGateway(tenantId: string, gatewayId: string, slots?: number): Promise<{ close(): Promise<void> }>;
   stop(): Promise<void>;
 }
 
@@ -30,12 +30,13 @@ export async function startTemporal({ suggestContinueAsNewAt }: TemporalOptions 
     executable: { type: 'existing-path', path: temporalBinary() }, namespace: 'pacs', log: { format: 'pretty', level: 'never' },
     extraArgs: [
       '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL',
+      ...dynamicConfig().flatMap((value) => ['--dynamic-config-value', value]),
       ...Object.entries(searchAttributeTypes()).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
       ...(suggestContinueAsNewAt === undefined ? [] : ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${suggestContinueAsNewAt}`]),
     ],
   } });
   const running: { readonly worker: Worker; readonly run: Promise<void> }[] = [];
-  const run = async (taskQueue: string, what: { readonly workflowBundle: WorkflowBundle } | { readonly activities: object }) => {
+  const run = async (taskQueue: string, what: { readonly workflowBundle: WorkflowBundle } | { readonly activities: object; readonly maxConcurrentActivityTaskExecutions?: number }) => {
     const worker = await Worker.create({ connection: environment.nativeConnection, namespace: 'pacs', taskQueue, ...what,
       shutdownGraceTime: '1 second', maxHeartbeatThrottleInterval: '1 second' });
     const entry = { worker, run: worker.run() };
@@ -50,7 +51,7 @@ export async function startTemporal({ suggestContinueAsNewAt }: TemporalOptions 
   for (const taskQueue of [taskQueues.ingest, taskQueues.index, taskQueues.route]) await run(taskQueue, { activities: activitiesOf(environment.client) });
   return {
     client: environment.client,
-    openGateway: (tenantId, gatewayId) => run(edgeTaskQueue(tenantId, gatewayId), { activities: edgeActivitiesOf() }),
+    openGateway: (tenantId, gatewayId, slots = 100) => run(edgeTaskQueue(tenantId, gatewayId), { activities: edgeActivitiesOf(), maxConcurrentActivityTaskExecutions: slots }),
     async stop() {
       for (const { worker } of running) worker.shutdown();
       await Promise.all(running.map((entry) => entry.run));
@@ -74,6 +75,9 @@ function temporalBinary(): string {
   if (!found) throw new Error(`There is no Temporal server in ${folder}; ./pacs bootstrap fetches it`);
   return found;
 }
+
+const dynamicConfig = (): readonly string[] =>
+  Object.entries(JSON.parse(readFileSync(path.join(root, 'infra/temporal/dynamicConfig.json'), 'utf8')) as Record<string, unknown>).map(([name, value]) => `${name}=${String(value)}`);
 
 const searchAttributeTypes = (): Readonly<Record<string, string>> =>
   JSON.parse(readFileSync(path.join(root, 'infra/temporal/searchAttributes.json'), 'utf8')) as Record<string, string>;

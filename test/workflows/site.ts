@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../../activities/index.ts';
+import { createApplyPriority } from '../../activities/ingest/applyPriority.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import type { AuditEvent } from '../../domain/audit.ts';
 import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
@@ -42,6 +43,7 @@ export function aSite(fakes: Partial<Omit<Activities, 'registerPack'>> & { reado
     ...succeeding, ...others,
     registerPack: registerPack === 'real' ? (pack, priority) => createRegisterPack({ client: () => clientOf(tenantId), ...studyTimes })(pack, priority)
       : registerPack ?? (async () => ({ duplicate: false })),
+    applyPriority: fakes.applyPriority ?? ((input) => createApplyPriority({ client: () => clientOf(tenantId) })(input)),
     recordAudit: async (events) => void audit.push(...events),
   };
   sites.set(tenantId, { fakes: own, note: (name, about) => calls.push({ name, about }) });
@@ -54,7 +56,7 @@ export function aSite(fakes: Partial<Omit<Activities, 'registerPack'>> & { reado
   };
 }
 
-const succeeding: Omit<Activities, 'registerPack' | 'recordAudit'> = {
+const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriority'> = {
   stagePack: async (pack) => pack,
   validatePack: async ({ instanceCount }) => ({ acceptedCount: instanceCount, quarantinedCount: 0, rules: [] }),
   archivePack: async ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, instanceCount }) => ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, committed: true,
@@ -90,7 +92,7 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'recordAudit', 'indexStudy', 'dropIndex', 'rebuildPage', 'rebuildAudit', 'findRoutes', 'sendInstances'];
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'dropIndex', 'rebuildPage', 'rebuildAudit', 'findRoutes', 'sendInstances'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
