@@ -10,12 +10,13 @@ const root = path.resolve(import.meta.dirname, '..');
 const table: Readonly<Record<string, readonly string[]>> = {
   dicom: [],
   domain: ['dicom'],
+  codecs: ['dicom'],
   stores: ['domain', 'dicom'],
-  activities: ['domain', 'dicom', 'type:stores', 'workflows/contracts.ts', 'workflows/ids.ts'],
+  activities: ['domain', 'dicom', 'type:codecs', 'type:stores', 'workflows/contracts.ts', 'workflows/ids.ts'],
   workflows: ['domain', 'dicom', 'type:activities'],
-  'edge-gateway': ['dicom', 'domain', 'workflows/contracts.ts', 'workflows/ids.ts', 'type:workflows'],
-  api: ['dicom', 'domain', 'stores', 'workflows/contracts.ts', 'workflows/ids.ts', 'type:workflows'],
-  workers: ['dicom', 'domain', 'stores', 'activities', 'workflows', 'edge-gateway'],
+  'edge-gateway': ['dicom', 'domain', 'type:codecs', 'workflows/contracts.ts', 'workflows/ids.ts', 'type:workflows'],
+  api: ['dicom', 'domain', 'codecs', 'stores', 'workflows/contracts.ts', 'workflows/ids.ts', 'type:workflows'],
+  workers: ['dicom', 'domain', 'codecs', 'stores', 'activities', 'workflows', 'edge-gateway'],
 };
 
 interface Import { readonly file: string; readonly target: string; readonly typeOnly: boolean }
