@@ -30,7 +30,7 @@ export function toExplicitLittleEndian(file: Buffer): Buffer {
   const dataSet = file.subarray(meta.dataSetOffsetBytes);
   if (encoding.deflated) return Buffer.concat([fileMeta, inflated(dataSet)]);
   const encoder = new Reencoder(dataSet);
-  encoder.dataSet(0, dataSet.length, { encoding, signedPixels: false, depth: 0 }, false);
+  encoder.dataSet(0, dataSet.length, { encoding, signedPixels: false, bitsAllocated: 16, depth: 0 }, false);
   return Buffer.concat([fileMeta, ...encoder.pieces]);
 }
 
@@ -45,6 +45,7 @@ function inflated(dataSet: Buffer): Buffer {
 interface Context {
   readonly encoding: Encoding;
   readonly signedPixels: boolean;
+  readonly bitsAllocated: number;
   readonly depth: number;
 }
 
@@ -73,9 +74,9 @@ class Reencoder {
       const header = this.#header(at, limit, context);
       if (delimited && header.tag === itemDelimitationTag) return header.valueAt;
       const end = this.#element(header, limit, context);
-      if (header.tag === 0x00280103 && end - header.valueAt >= 2) {
-        const signed = context.encoding.bigEndian ? this.#bytes.readUInt16BE(header.valueAt) : this.#bytes.readUInt16LE(header.valueAt);
-        context = { ...context, signedPixels: signed === 1 };
+      if (end - header.valueAt >= 2 && (header.tag === 0x00280103 || header.tag === 0x00280100)) {
+        const value = context.encoding.bigEndian ? this.#bytes.readUInt16BE(header.valueAt) : this.#bytes.readUInt16LE(header.valueAt);
+        context = header.tag === 0x00280103 ? { ...context, signedPixels: value === 1 } : { ...context, bitsAllocated: value };
       }
       at = end;
     }
@@ -90,7 +91,7 @@ class Reencoder {
     if (end > limit) throw new Unreadable(`${tagText(tag)} reaches beyond what holds it.`);
     if ((tag & 0xffff) === 0) return end;
     const value = this.#bytes.subarray(valueAt, end);
-    const unit = context.encoding.bigEndian && vr !== 'UN' ? numberBytes[vr] : undefined;
+    const unit = context.encoding.bigEndian && vr !== 'UN' ? unitOf(tag, vr, context) : undefined;
     this.pieces.push(elementHeader(tag, vr, length), unit === undefined ? value : swapped(value, unit));
     return end;
   }
@@ -134,6 +135,10 @@ class Reencoder {
     return { tag, vr: hidden ? 'SQ' : vr, valueAt: at + 12, length: longLength, inner: hidden ? encodingInsideUN : encoding };
   }
 }
+
+/** Pixels of 32 and 64 bits are turned round as a whole, though their VR is OW (PS3.5 8.1.1). */
+const unitOf = (tag: number, vr: string, { bitsAllocated }: Context): 2 | 4 | 8 | undefined =>
+  tag === 0x7fe00010 && vr === 'OW' && (bitsAllocated === 32 || bitsAllocated === 64) ? (bitsAllocated === 32 ? 4 : 8) : numberBytes[vr];
 
 /** The VR of an element that does not say it (PS3.5 A.1, 6.2.2). */
 function implicitVR(tag: number, length: number, { signedPixels }: Context): string {
