@@ -11,6 +11,8 @@ export interface ApiConfig {
   /** How clients reach this API, when that is not what their Host header says: behind a proxy. No slash at the end. */
   readonly publicUrl: string | undefined;
   readonly corsOrigins: readonly string[];
+  /** Packs that were read are kept here, up to so many bytes; undefined keeps none. */
+  readonly packCache: { readonly folder: string; readonly maxBytes: number } | undefined;
   readonly stow: { readonly folder: string; readonly maxBytes: number; readonly waitMs: number };
 }
 
@@ -49,6 +51,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
     tokenKeyFile: need('PACS_TOKEN_KEY_FILE'),
     publicUrl: url('PACS_API_PUBLIC_URL', env['PACS_API_PUBLIC_URL']) || undefined,
     corsOrigins: (env['PACS_API_CORS_ORIGINS'] ?? '').split(',').map((origin) => origin.trim()).filter(Boolean),
+    packCache: env['PACS_PACK_CACHE_DIR'] ? { folder: env['PACS_PACK_CACHE_DIR'], maxBytes: whole('PACS_PACK_CACHE_BYTES', 4 * gib, 1) } : undefined,
     stow: {
       folder: env['PACS_STOW_DIR'] || path.join(env['PACS_HOME'] || '.pacs', 'stow'),
       maxBytes: whole('PACS_STOW_MAX_BYTES', 32 * gib, 1),

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { pino } from 'pino';
 import { createStores } from '../stores/compose.ts';
+import { removePartials } from '../stores/packCache.ts';
 import { createApp } from './app.ts';
 import { decodeTokenKey, readConfig, type ApiConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -18,9 +19,10 @@ async function main(): Promise<void> {
   const log = pino({ level: config.logLevel, base: { part: 'api' } });
   const tokenKey = decodeTokenKey(await readFile(config.tokenKeyFile, 'utf8'));
   await removeLeftovers(config.stow.folder);
+  if (config.packCache) await removePartials(config.packCache.folder);
   const stores = createStores({
     s3: { endpoint: config.s3.endpoint, bucket: config.s3.bucket, region: config.s3.region, credentials: config.s3 },
-    openSearch: { url: config.openSearchUrl },
+    openSearch: { url: config.openSearchUrl }, packCache: config.packCache,
   });
   const connection = Connection.lazy({ address: config.temporal.address });
   const flows = createTemporalFlows(new Client({ connection, namespace: config.temporal.namespace }));

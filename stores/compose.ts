@@ -4,6 +4,7 @@ import { createDeliveryStore } from './deliveryStore.ts';
 import { createDicomWebSender, type DicomWebSenderValues } from './destination.ts';
 import { createOpenSearch, type OpenSearchValues, type Refresh } from './openSearch.ts';
 import type { ArchiveStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
+import { cachedReadRange, type PackCacheValues } from './packCache.ts';
 import { createS3, type S3Values } from './s3.ts';
 import { createStudyIndex } from './studyIndex.ts';
 import { createTenantStore } from './tenantStore.ts';
@@ -14,6 +15,8 @@ export interface StoreValues {
   readonly openSearch: OpenSearchValues;
   /** For pack indexes kept in memory. Default 32 MiB. */
   readonly archiveCacheBytes?: number;
+  /** Keeps packs that were read on this machine's disk. Default: none are kept. */
+  readonly packCache?: PackCacheValues | undefined;
   /** For tenants' configurations kept in memory, in milliseconds. Default 2000. */
   readonly tenantCacheMs?: number;
   readonly refresh?: Refresh;
@@ -37,11 +40,12 @@ export interface Stores {
 export function createStores(values: StoreValues): Stores {
   const bucket = createS3(values.s3);
   const client = createOpenSearch(values.openSearch);
-  const { archiveCacheBytes, tenantCacheMs, refresh } = values;
+  const { archiveCacheBytes, packCache, tenantCacheMs, refresh } = values;
   const written = refresh === undefined ? {} : { refresh };
   const tenants = createTenantStore({ ...bucket, ...(tenantCacheMs === undefined ? {} : { cacheMs: tenantCacheMs }) });
+  const archive = createArchiveStore({ ...bucket, ...(archiveCacheBytes === undefined ? {} : { cacheBytes: archiveCacheBytes }) });
   return {
-    archive: createArchiveStore({ ...bucket, ...(archiveCacheBytes === undefined ? {} : { cacheBytes: archiveCacheBytes }) }),
+    archive: packCache ? { ...archive, readRange: cachedReadRange(archive, packCache) } : archive,
     index: createStudyIndex({ client, ...written }),
     audit: createAuditLog({ ...bucket, client, ...written }),
     tenants,

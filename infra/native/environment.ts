@@ -60,6 +60,7 @@ export function ownEnvironment({ paths, ports, s3Keys, external }: Site, given: 
     PACS_TOKEN_KEY_FILE: paths.tokenKey,
     PACS_TENANTS: tenantId,
     PACS_STOW_DIR: path.join(paths.spool, 'stow'),
+    PACS_PACK_CACHE_DIR: paths.packCache,
     ...given,
   };
 }

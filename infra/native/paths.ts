@@ -19,6 +19,7 @@ export function pathsOf(home: string) {
     s3Data: at('data', 's3'),
     opensearchData: at('data', 'opensearch'),
     data: at('data'),
+    packCache: at('data', 'packs'),
     spool: at('spool'),
     logs: at('logs'),
     run: at('run'),
