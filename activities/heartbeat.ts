@@ -20,3 +20,10 @@ export async function withHeartbeat<Details, T>(work: (resume: Details | undefin
     clearInterval(timer);
   }
 }
+
+/**
+ * The same activity, telling Temporal that it lives. Without it a killed worker is noticed only when all the time that the
+ * activity may take is over.
+ */
+export const alive = <Args extends readonly unknown[], T>(activity: (...args: Args) => Promise<T>) =>
+  (...args: Args): Promise<T> => withHeartbeat(() => activity(...args));

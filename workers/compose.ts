@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../activities/index.ts';
+import { alive } from '../activities/heartbeat.ts';
 import { createReleasePack } from '../activities/edge/releasePack.ts';
 import { createSetAsidePack } from '../activities/edge/setAsidePack.ts';
 import { createStagePack } from '../activities/edge/stagePack.ts';
@@ -51,15 +52,15 @@ const plans: Readonly<Record<WorkerRole, (deps: Deps) => WorkerPlan>> = {
 };
 
 const ingestActivities = ({ config, stores, client }: Deps): IngestActivities => ({
-  validatePack: createValidatePack(stores),
-  archivePack: createArchivePack({ ...stores, now }),
+  validatePack: alive(createValidatePack(stores)),
+  archivePack: alive(createArchivePack({ ...stores, now })),
   registerPack: createRegisterPack({ client, ...config.study }),
   applyPriority: createApplyPriority({ client }),
   recordAudit: createRecordAudit(stores),
 });
 
 const indexActivities = ({ stores }: Deps): IndexActivities => ({
-  indexStudy: createIndexStudy(stores),
+  indexStudy: alive(createIndexStudy(stores)),
   dropIndex: createDropIndex(stores),
   rebuildPage: createRebuildPage(stores),
   rebuildAudit: createRebuildAudit(stores),
@@ -67,7 +68,7 @@ const indexActivities = ({ stores }: Deps): IndexActivities => ({
 });
 
 const routeActivities = ({ config, stores }: Deps): RouteActivities => ({
-  findRoutes: createFindRoutes(stores),
+  findRoutes: alive(createFindRoutes(stores)),
   sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, firstRetryMs: config.firstRetryMs, now }),
   recordAudit: createRecordAudit(stores),
 });

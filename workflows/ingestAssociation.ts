@@ -20,7 +20,7 @@ const releaseOptions = { startToCloseTimeout: '1 minute', scheduleToCloseTimeout
 
 const retryLonger = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' } as const;
 const { validatePack, archivePack } = proxyActivities<IngestActivities>({
-  taskQueue: taskQueues.ingest, startToCloseTimeout: '10 minutes', scheduleToCloseTimeout: '24 hours', retry: retryLonger,
+  taskQueue: taskQueues.ingest, startToCloseTimeout: '10 minutes', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '24 hours', retry: retryLonger,
 });
 const { registerPack, recordAudit } = proxyActivities<IngestActivities>({
   taskQueue: taskQueues.ingest, startToCloseTimeout: '30 seconds', retry: retryLonger,

@@ -18,10 +18,11 @@ const maxSeen = 1000;
 const maxBatch = 200;
 
 const retryForEver = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' } as const;
-const { indexStudy, recordAudit } = proxyActivities<IndexActivities>({
-  taskQueue: taskQueues.index, startToCloseTimeout: '2 minutes', retry: retryForEver,
+const { indexStudy } = proxyActivities<IndexActivities>({
+  taskQueue: taskQueues.index, startToCloseTimeout: '2 minutes', heartbeatTimeout: '30 seconds', retry: retryForEver,
 });
-const { findRoutes } = proxyActivities<RouteActivities>({ taskQueue: taskQueues.route, startToCloseTimeout: '1 minute', retry: retryForEver });
+const { recordAudit } = proxyActivities<IndexActivities>({ taskQueue: taskQueues.index, startToCloseTimeout: '30 seconds', retry: retryForEver });
+const { findRoutes } = proxyActivities<RouteActivities>({ taskQueue: taskQueues.route, startToCloseTimeout: '1 minute', heartbeatTimeout: '30 seconds', retry: retryForEver });
 
 /**
  * One study: the only writer of its documents. Indexes the packs it is given, several in one write, and starts the routes of a study
