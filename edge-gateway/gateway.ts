@@ -5,6 +5,7 @@ import { createGatewayHttp } from './http.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createDicomServer } from './server.ts';
+import { composeSession } from './services/session.ts';
 import { openStorageSession } from './services/storage.ts';
 import { systemClock, type Clock } from './spool/clock.ts';
 import { Spool } from './spool/spool.ts';
@@ -36,7 +37,7 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
   const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record, cameBack) => starter.notice(record, cameBack) });
   const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random });
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
-  const openSession: OpenSession = openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) });
+  const openSession: OpenSession = composeSession([openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) })]);
   const server = createDicomServer({
     host: config.dicom.host, port: config.dicom.port, aeTitles: [config.dicom.aeTitle],
     policy: { callingAETitles: config.dicom.callingAETitles, acceptPrivateStorage: config.dicom.acceptPrivateStorage },

@@ -17,11 +17,13 @@ export interface DicomServerLimits {
   readonly maxHandshakes: number;
   readonly artimTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** For the requestor to answer a request of ours: a sub-operation, an event report. */
+  readonly responseMs: number;
 }
 
 export const defaultLimits: DicomServerLimits = {
   maxLengthBytes: 256 * 1024, maxAssociateLengthBytes: 256 * 1024, maxAssociations: 64, maxHandshakes: 64,
-  artimTimeoutMs: 30_000, idleTimeoutMs: 300_000,
+  artimTimeoutMs: 30_000, idleTimeoutMs: 300_000, responseMs: 60_000,
 };
 
 export interface DicomServerOptions {
@@ -79,6 +81,7 @@ export function createDicomServer(options: DicomServerOptions): DicomServer {
   const context: AcceptorContext = {
     policy: { ...defaultPolicy, ...options.policy, calledAETitles: options.aeTitles },
     maxLengthBytes: limits.maxLengthBytes,
+    responseMs: limits.responseMs,
     openSession: options.openSession,
     logger: options.logger,
     newAssociationId: () => randomUUIDv7(),

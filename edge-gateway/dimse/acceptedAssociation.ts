@@ -3,22 +3,28 @@ import { verificationSopClassUID } from '../../dicom/sopClasses.ts';
 import { isUidShaped } from '../../dicom/uid.ts';
 import type { Logger } from '../logger.ts';
 import {
-  DataSetInterrupted, type AssociationEnd, type AssociationInfo, type AssociationSession, type DimseRequest, type DimseResponse, type OpenSession,
+  AssociationOver, DataSetInterrupted, type AssociationEnd, type AssociationInfo, type AssociationLink, type AssociationSession, type DimseRequest, type DimseResponse, type OpenSession,
+  type ServiceContext,
 } from '../services/service.ts';
 import { verification } from '../services/verification.ts';
 import type { UpperLayer } from '../upper-layer/association.ts';
 import { InvalidPdu } from '../upper-layer/fields.ts';
-import { acceptAssociation, agreedContexts, findRejection, rejections, type AcceptancePolicy, type AcceptedContext, type Rejection } from '../upper-layer/negotiation.ts';
-import type { AssociateRequest } from '../upper-layer/pdu.ts';
+import { acceptAssociation, agreedExtensions, findRejection, rejections, serviceContexts, type AcceptancePolicy, type Rejection } from '../upper-layer/negotiation.ts';
+import type { AssociateAccept, AssociateRequest } from '../upper-layer/pdu.ts';
 import type { AbortIndication, UpperLayerUser } from '../upper-layer/primitives.ts';
 import { commandFields, responseBit } from './command.ts';
-import { MessageReader, encodeCommandMessage, type Message } from './message.ts';
+import { MessageReader, type Message } from './message.ts';
+import { MessageWriter } from './messageWriter.ts';
+import { OpenOperation } from './operation.ts';
+import { OutgoingRequests } from './outgoingRequests.ts';
 import { responseCommand } from './response.ts';
 
 /** What the listener lends to every association that it takes. */
 export interface AcceptorContext {
   readonly policy: AcceptancePolicy;
   readonly maxLengthBytes: number;
+  /** How long the requestor has for the answer to a request of ours. */
+  readonly responseMs: number;
   readonly openSession: OpenSession;
   readonly logger: Logger;
   readonly newAssociationId: () => string;
@@ -41,8 +47,10 @@ export class AcceptedAssociation implements UpperLayerUser {
   readonly #closed = Promise.withResolvers<void>();
   #upperLayer!: UpperLayer;
   #fields: Record<string, unknown>;
-  #contexts: ReadonlyMap<number, AcceptedContext> = new Map();
-  #peerMaxLengthBytes = 0;
+  #contexts: ReadonlyMap<number, ServiceContext> = new Map();
+  #writer: MessageWriter | undefined;
+  #outgoing: OutgoingRequests | undefined;
+  #operation: OpenOperation | undefined;
   #opening: Promise<AssociationSession | undefined> | undefined;
   #session: AssociationSession | undefined;
   #working: Promise<void> | undefined;
@@ -94,21 +102,20 @@ export class AcceptedAssociation implements UpperLayerUser {
       peerImplementationVersionName: userInformation.implementationVersionName ?? '',
     };
     this.#fields = { ...this.#fields, associationId: association.associationId };
-    this.#peerMaxLengthBytes = userInformation.maxLengthBytes;
     this.#opening = this.#open(association, request);
   }
 
   async #open(association: AssociationInfo, request: AssociateRequest): Promise<AssociationSession | undefined> {
+    const accept = acceptAssociation(request, this.#context.policy, this.#context.maxLengthBytes);
+    const link = this.#link(request, accept);
     try {
-      this.#session = await this.#context.openSession(association);
+      this.#session = await this.#context.openSession(association, link);
     } catch (error) {
       this.#context.logger.error({ ...this.#fields, err: error }, 'no session could be opened for the association');
       this.#reject('temporaryCongestion');
       return undefined;
     }
     if (this.#end !== undefined) return this.#session;
-    const accept = acceptAssociation(request, this.#context.policy, this.#context.maxLengthBytes);
-    this.#contexts = agreedContexts(request, accept);
     this.#upperLayer.accept(accept);
     this.#context.counted('accepted');
     this.#context.logger.info({
@@ -116,6 +123,20 @@ export class AcceptedAssociation implements UpperLayerUser {
       proposedContextCount: request.presentationContexts.length, acceptedContextCount: this.#contexts.size,
     }, 'association accepted');
     return this.#session;
+  }
+
+  #link(request: AssociateRequest, accept: AssociateAccept): AssociationLink {
+    const contexts = serviceContexts(request, accept);
+    this.#contexts = new Map(contexts.map((context) => [context.id, context]));
+    this.#writer = new MessageWriter(this.#upperLayer, request.userInformation.maxLengthBytes);
+    const outgoing = new OutgoingRequests(this.#writer, this.#context.responseMs, (why) => this.abort(why));
+    this.#outgoing = outgoing;
+    const isOpen = (): boolean => this.#end === undefined;
+    return {
+      contexts, extensions: agreedExtensions(accept),
+      get isOpen() { return isOpen(); },
+      request: (contextId, command, dataSet) => outgoing.request(contextId, command, dataSet),
+    };
   }
 
   #reject(rejection: Rejection): void {
@@ -133,9 +154,8 @@ export class AcceptedAssociation implements UpperLayerUser {
     const context = this.#contexts.get(message.presentationContextId);
     if (!context) throw new InvalidPdu('a message names a presentation context that was not accepted');
     const { commandField, messageID } = message.command;
-    if (commandField & responseBit) throw new InvalidPdu('a response came where only requests are expected');
-    // Messages are handled one after the other, so there is never an operation that a C-CANCEL could still meet.
-    if (commandField === commandFields.cCancelRequest) return;
+    if (commandField & responseBit) return this.#response(message);
+    if (commandField === commandFields.cCancelRequest) return this.#cancel(message.command.messageIDBeingRespondedTo);
     if (messageID === undefined) throw new InvalidPdu('a request has no Message ID');
     const start = (): void => {
       this.#working = this.#work(context, message).finally(() => (this.#working = undefined));
@@ -143,11 +163,24 @@ export class AcceptedAssociation implements UpperLayerUser {
     return this.#working ? this.#working.then(start) : start();
   }
 
-  async #work(context: AcceptedContext, { command, dataSet }: Message): Promise<void> {
+  #response({ command, dataSet }: Message): void {
+    dataSet?.discard();
+    if (!this.#outgoing?.answered(command)) throw new InvalidPdu('a response came that no request of ours waits for');
+  }
+
+  /** Of an operation that is over already nothing is left to cancel (PS3.7 9.3.2.3). */
+  #cancel(messageID: number | undefined): void {
+    if (messageID !== undefined && this.#operation?.command.messageID === messageID) this.#operation.cancel();
+  }
+
+  async #work(context: ServiceContext, { command, dataSet }: Message): Promise<void> {
     const request: DimseRequest = {
       presentationContextId: context.id, abstractSyntaxUID: context.abstractSyntaxUID, transferSyntaxUID: context.transferSyntaxUID, command, dataSet,
     };
-    const response = await this.#handle(request);
+    const operation = new OpenOperation(context.id, command, this.#writer!);
+    this.#operation = operation;
+    const response = await this.#handle(request, operation);
+    this.#operation = undefined;
     if (dataSet) {
       dataSet.discard();
       await dataSet.over;
@@ -155,19 +188,20 @@ export class AcceptedAssociation implements UpperLayerUser {
     if (this.#end !== undefined) return;
     this.#messageCount += 1;
     this.#context.counted('message');
-    this.#upperLayer.send([encodeCommandMessage(context.id, responseCommand(command, response), this.#peerMaxLengthBytes)]);
+    const sent = this.#writer!.send(context.id, responseCommand(command, response), response.dataSet);
+    if (sent) await sent.catch(() => undefined);
   }
 
-  async #handle(request: DimseRequest): Promise<DimseResponse> {
+  async #handle(request: DimseRequest, operation: OpenOperation): Promise<DimseResponse> {
     const { commandField } = request.command;
     if (commandField === commandFields.cEchoRequest && request.abstractSyntaxUID === verificationSopClassUID) return verification(request);
     if (!(this.#session?.operations ?? defaultOperations).includes(commandField)) return { status: status.unrecognizedOperation };
     if (request.abstractSyntaxUID === verificationSopClassUID) return { status: status.unrecognizedOperation };
     if (commandField === commandFields.cStoreRequest && !isUidShaped(request.command.affectedSOPInstanceUID ?? '')) return { status: status.invalidInstance };
     try {
-      return await this.#session!.handle(request);
+      return await this.#session!.handle(request, operation);
     } catch (error) {
-      if (!(error instanceof DataSetInterrupted)) {
+      if (!(error instanceof DataSetInterrupted || error instanceof AssociationOver)) {
         this.#context.logger.error({ ...this.#fields, err: error, commandField }, 'a request could not be handled');
       }
       return { status: commandField === commandFields.cStoreRequest ? status.outOfResources : status.processingFailure };
@@ -209,6 +243,9 @@ export class AcceptedAssociation implements UpperLayerUser {
     if (this.#end !== undefined) return;
     this.#end = how;
     this.#reader.unfinished?.fail(new DataSetInterrupted(how));
+    this.#operation?.end();
+    this.#outgoing?.end();
+    this.#writer?.end();
     if (this.#session && how !== 'released') this.#context.counted('aborted');
   }
 

@@ -85,6 +85,62 @@ export interface DimseResponse {
   /** At most 64 characters of the default repertoire, no attribute values (PS3.7 C). */
   readonly errorComment?: string;
   readonly offendingElements?: readonly number[];
+  /** Of C-GET and C-MOVE (PS3.7 9.1.3.1, 9.1.4.1). `remaining` is absent in a final response that was not cancelled. */
+  readonly suboperations?: SuboperationCounts;
+  /** In the transfer syntax of the request's presentation context. */
+  readonly dataSet?: Buffer;
+}
+
+export interface SuboperationCounts {
+  readonly remaining?: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly warning: number;
+}
+
+/** What a service may do beside answering, while it works on one request. */
+export interface Operation {
+  /** Aborted by a C-CANCEL-RQ that names the request, and when the association ends. */
+  readonly signal: AbortSignal;
+  /** A C-CANCEL-RQ came: what is left undone is answered by FE00. */
+  readonly isCancelled: boolean;
+  /**
+   * Sends a response that is not the last one, status FF00 or FF01.
+   *
+   * @returns once the peer has taken enough of what was sent for more to follow
+   * @throws `AssociationOver`
+   */
+  respond(response: DimseResponse): Promise<void>;
+}
+
+/** The association ended before a message could be sent, or before it was answered. */
+export class AssociationOver extends Error {
+  override readonly name = 'AssociationOver';
+}
+
+/** A presentation context of an accepted association. */
+export interface ServiceContext {
+  readonly id: number;
+  readonly abstractSyntaxUID: string;
+  readonly transferSyntaxUID: string;
+  /** The requestor performs operations in it, too: SCP role (PS3.7 D.3.3.4). */
+  readonly requestorIsScp: boolean;
+}
+
+/** The association itself, for services that ask something of the requestor: sub-operations and event reports. */
+export interface AssociationLink {
+  readonly contexts: readonly ServiceContext[];
+  /** Service Class Application Information that both sides agreed on, by SOP Class; one byte an option (PS3.7 D.3.3.5). */
+  readonly extensions: ReadonlyMap<string, Buffer>;
+  /** False once the peer released or the connection is gone. */
+  readonly isOpen: boolean;
+  /**
+   * Sends a request of ours and waits for its response; one at a time, others wait their turn. The data set is in the context's transfer
+   * syntax. When it fails half-way the association is aborted, because a message cannot be left unfinished.
+   *
+   * @throws `AssociationOver`; the data set's own error
+   */
+  request(contextId: number, command: Omit<CommandSet, 'messageID' | 'commandDataSetType'>, dataSet?: Buffer | AsyncIterable<Buffer>): Promise<CommandSet>;
 }
 
 /** How an association ended, seen from here. */
@@ -97,8 +153,8 @@ export type AssociationEnd = 'released' | 'aborted' | 'lost';
 export interface AssociationSession {
   /** Command Fields (PS3.7 E.1) that `handle` answers, C-STORE-RQ when absent; others get status 0211. */
   readonly operations?: readonly number[];
-  /** When it rejects, the peer is told to try again: A700 for C-STORE, 0110 for the rest. */
-  handle(request: DimseRequest): Promise<DimseResponse>;
+  /** The last response. When it rejects, the peer is told to try again: A700 for C-STORE, 0110 for the rest. */
+  handle(request: DimseRequest, operation: Operation): Promise<DimseResponse>;
   /** Called once, after the last `handle` settled, however the association ended. */
   ended(how: AssociationEnd): Promise<void>;
 }
@@ -107,4 +163,4 @@ export interface AssociationSession {
  * Wires the upper layer to the services: called once an association is found acceptable, before the peer is told.
  * When it rejects, the peer gets A-ASSOCIATE-RJ 2/3/1, temporary congestion (PS3.8 9.3.4).
  */
-export type OpenSession = (association: AssociationInfo) => Promise<AssociationSession>;
+export type OpenSession = (association: AssociationInfo, link: AssociationLink) => Promise<AssociationSession>;

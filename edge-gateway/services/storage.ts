@@ -9,7 +9,7 @@ import type { InstanceIdentity, SeriesIdentity } from '../spool/openPack.ts';
 import { isDiskFull } from '../spool/paths.ts';
 import type { SpoolSession } from '../spool/spool.ts';
 import type { Watermark } from '../spool/watermark.ts';
-import { DataSetInterrupted, type AssociationInfo, type AssociationSession, type DimseRequest, type DimseResponse, type OpenSession } from './service.ts';
+import { DataSetInterrupted, type AssociationEnd, type AssociationInfo, type DimseRequest, type DimseResponse } from './service.ts';
 
 export interface StorageDeps {
   readonly spool: { open(info: AssociationInfo): SpoolSession };
@@ -34,18 +34,17 @@ class Refusal extends Error {
 const storeRequest = 0x0001;
 
 /** The Storage Service Class as SCP (PS3.4 Annex B): level 2, full, every attribute kept as it was sent. */
-export const openStorageSession = (deps: StorageDeps): OpenSession => async (info) => {
+export const openStorageSession = (deps: StorageDeps) => async (info: AssociationInfo) => {
   const spool = deps.spool.open(info);
-  const session: AssociationSession = {
+  return {
     operations: [storeRequest],
-    handle: async (request) => {
+    handle: async (request: DimseRequest): Promise<DimseResponse> => {
       const { response, lengthBytes } = await answer(deps, spool, info, request);
       deps.onAnswer?.(response.status, lengthBytes);
       return response;
     },
-    ended: (how) => spool.end(how),
+    ended: (how: AssociationEnd): Promise<void> => spool.end(how),
   };
-  return session;
 };
 
 interface Answer { readonly response: DimseResponse; readonly lengthBytes: number }

@@ -1,7 +1,7 @@
 import { isAcceptableForStorage, isStorageSopClass, storageServiceClassUID, verificationSopClassUID } from '../../dicom/sopClasses.ts';
-import { isNegotiableTransferSyntax } from '../../dicom/transferSyntaxes.ts';
+import { explicitVRLittleEndian, implicitVRLittleEndian, isNegotiableTransferSyntax } from '../../dicom/transferSyntaxes.ts';
 import { applicationContextUID, implementationClassUID, implementationVersionName, isUid } from '../../dicom/uid.ts';
-import type { CommonExtendedNegotiation, UserIdentity, UserInformation } from './items.ts';
+import type { CommonExtendedNegotiation, ExtendedNegotiation, RoleSelection, UserIdentity, UserInformation } from './items.ts';
 import { contextResult, type AnsweredContext, type AssociateAccept, type AssociateReject, type AssociateRequest, type ProposedContext } from './pdu.ts';
 
 /** Whom and what this acceptor accepts. */
@@ -14,8 +14,10 @@ export interface AcceptancePolicy {
   readonly acceptPrivateStorage: boolean;
   /** Private transfer syntaxes that may be accepted, beside all of PS3.6. */
   readonly privateTransferSyntaxUIDs: readonly string[];
-  /** Abstract syntaxes of services other than verification and storage. */
-  readonly otherAbstractSyntaxUIDs: readonly string[];
+  /** What is negotiated for SOP Classes of services other than verification and storage, by UID. */
+  readonly services: ReadonlyMap<string, ServicePolicy>;
+  /** Instances are sent to requestors that take the SCP role for a Storage SOP Class, as C-GET asks (PS3.7 D.3.3.4). */
+  readonly sendsInstances: boolean;
   /** Checks a proposed identity (PS3.7 D.3.3.7); absent, every identity is as good as none. */
   readonly acceptIdentity?: (identity: UserIdentity, callingAETitle: string) => boolean;
   /** True while new work is unwelcome: a full disk, a shutdown. */
@@ -23,8 +25,18 @@ export interface AcceptancePolicy {
 }
 
 export const defaultPolicy: AcceptancePolicy = {
-  calledAETitles: [], callingAETitles: [], acceptPrivateStorage: true, privateTransferSyntaxUIDs: [], otherAbstractSyntaxUIDs: [],
+  calledAETitles: [], callingAETitles: [], acceptPrivateStorage: true, privateTransferSyntaxUIDs: [], services: new Map(), sendsInstances: false,
 };
+
+/** How a SOP Class other than storage is negotiated. */
+export interface ServicePolicy {
+  readonly transferSyntaxUIDs: readonly string[];
+  /**
+   * Service Class Application Information (PS3.7 D.3.3.5): for each byte, the most of an option that is supported; a
+   * shorter proposal gets a shorter answer, a longer one no more bytes than these.
+   */
+  readonly extension?: readonly number[];
+}
 
 /** Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21). */
 export const rejections = {
@@ -61,33 +73,56 @@ const isCommonStorage = (item: CommonExtendedNegotiation | undefined): boolean =
   item !== undefined && (item.serviceClassUID === storageServiceClassUID || item.relatedGeneralSopClassUIDs.some(isStorageSopClass));
 
 function acceptsAbstractSyntax(uid: string, common: readonly CommonExtendedNegotiation[], policy: AcceptancePolicy): boolean {
-  if (uid === verificationSopClassUID || isStorageSopClass(uid) || policy.otherAbstractSyntaxUIDs.includes(uid)) return true;
+  if (uid === verificationSopClassUID || isStorageSopClass(uid) || policy.services.has(uid)) return true;
   if (!isAcceptableForStorage(uid)) return false;
   return policy.acceptPrivateStorage || isCommonStorage(common.find((item) => item.sopClassUID === uid));
 }
 
-function answerContext(context: ProposedContext, common: readonly CommonExtendedNegotiation[], policy: AcceptancePolicy): AnsweredContext {
+function answerContext(context: ProposedContext, user: UserInformation, policy: AcceptancePolicy): AnsweredContext {
   const { id, abstractSyntaxUID, transferSyntaxUIDs } = context;
-  const known = transferSyntaxUIDs.find((uid) => isNegotiableTransferSyntax(uid) || policy.privateTransferSyntaxUIDs.includes(uid));
   const fallback = transferSyntaxUIDs.find(isUid) ?? '1.2.840.10008.1.2';
-  if (!acceptsAbstractSyntax(abstractSyntaxUID, common, policy)) {
+  if (!acceptsAbstractSyntax(abstractSyntaxUID, user.commonExtendedNegotiations, policy)) {
     return { id, result: contextResult.abstractSyntaxNotSupported, transferSyntaxUID: fallback };
   }
-  return known === undefined
-    ? { id, result: contextResult.transferSyntaxesNotSupported, transferSyntaxUID: fallback }
-    : { id, result: contextResult.acceptance, transferSyntaxUID: known };
+  const service = policy.services.get(abstractSyntaxUID);
+  const known = transferSyntaxUIDs.filter((uid) => service ? service.transferSyntaxUIDs.includes(uid)
+    : isNegotiableTransferSyntax(uid) || policy.privateTransferSyntaxUIDs.includes(uid));
+  const [first] = known;
+  if (first === undefined) return { id, result: contextResult.transferSyntaxesNotSupported, transferSyntaxUID: fallback };
+  // Where we alone send, explicit VR loses nothing of private attributes; where we receive, the sender knows best.
+  const weSend = roleOf(abstractSyntaxUID, user, policy)?.scuRole === 0;
+  const transferSyntaxUID = weSend && first === implicitVRLittleEndian && known.includes(explicitVRLittleEndian) ? explicitVRLittleEndian : first;
+  return { id, result: contextResult.acceptance, transferSyntaxUID };
+}
+
+/**
+ * The roles of the requestor for a SOP Class, if it proposed any (PS3.7 D.3.3.4). As SCP of storage it takes what C-GET sends; of other
+ * services it is SCU only. Some requestors propose both roles, or SCP alone: each is taken as proposed.
+ */
+function roleOf(sopClassUID: string, { roleSelections }: UserInformation, { sendsInstances, services }: AcceptancePolicy): RoleSelection | undefined {
+  const proposed = roleSelections.find((role) => role.sopClassUID === sopClassUID);
+  if (!proposed) return undefined;
+  const mayBeScp = sendsInstances && !services.has(sopClassUID) && isAcceptableForStorage(sopClassUID);
+  const scpRole = mayBeScp ? proposed.scpRole : 0;
+  return { sopClassUID, scuRole: proposed.scuRole, scpRole };
+}
+
+function answerExtension({ sopClassUID, information }: ExtendedNegotiation, { services }: AcceptancePolicy): readonly ExtendedNegotiation[] {
+  const supported = services.get(sopClassUID)?.extension;
+  if (!supported) return [];
+  const agreed = supported.slice(0, information.length).map((most, index) => Math.min(most, information[index]!));
+  return [{ sopClassUID, information: Buffer.from(agreed) }];
 }
 
 /** What we say in answer to the requestor's user information (PS3.7 D.3.3): nothing that was not proposed. */
-function answerUserInformation(proposed: UserInformation, maxLengthBytes: number): UserInformation {
+function answerUserInformation(proposed: UserInformation, policy: AcceptancePolicy, maxLengthBytes: number): UserInformation {
   const wantsIdentityResponse = proposed.userIdentity?.positiveResponseRequested === 1;
   return {
     maxLengthBytes, implementationClassUID, implementationVersionName,
     // Messages are handled one after the other (PS3.7 D.3.3.3).
     ...(proposed.asynchronousOperations && { asynchronousOperations: { maxInvoked: 1, maxPerformed: 1 } }),
-    // The requestor is the SCU; we invoke nothing on its association (PS3.7 D.3.3.4).
-    roleSelections: proposed.roleSelections.map(({ sopClassUID, scuRole }) => ({ sopClassUID, scuRole, scpRole: 0 })),
-    extendedNegotiations: [],
+    roleSelections: proposed.roleSelections.flatMap(({ sopClassUID }) => roleOf(sopClassUID, proposed, policy) ?? []),
+    extendedNegotiations: proposed.extendedNegotiations.flatMap((item) => answerExtension(item, policy)),
     commonExtendedNegotiations: [],
     ...(wantsIdentityResponse && { userIdentityResponse: { serverResponse: Buffer.alloc(0) } }),
   };
@@ -95,7 +130,7 @@ function answerUserInformation(proposed: UserInformation, maxLengthBytes: number
 
 /**
  * Answers an acceptable A-ASSOCIATE-RQ. The transfer syntax of a context is the first in the sender's order that is
- * known, since instances are kept as they come.
+ * known, since instances are kept as they come; a context in which only we send prefers explicit to implicit VR.
  *
  * @param maxLengthBytes our Maximum Length Received, PDU header excluded
  */
@@ -105,8 +140,8 @@ export const acceptAssociation = (request: AssociateRequest, policy: AcceptanceP
   callingAETitle: request.callingAETitle,
   applicationContextUID,
   presentationContexts: request.presentationContexts.map((context) =>
-    answerContext(context, request.userInformation.commonExtendedNegotiations, policy)),
-  userInformation: answerUserInformation(request.userInformation, maxLengthBytes),
+    answerContext(context, request.userInformation, policy)),
+  userInformation: answerUserInformation(request.userInformation, policy, maxLengthBytes),
 });
 
 /** A presentation context that both sides agreed on. */
@@ -125,3 +160,20 @@ export function agreedContexts(request: AssociateRequest, answer: AssociateAccep
   });
   return new Map(accepted.map((context) => [context.id, context]));
 }
+
+/** A presentation context that was accepted, and whether the requestor performs operations in it as well. */
+export interface AcceptedContextWithRole extends AcceptedContext {
+  readonly requestorIsScp: boolean;
+}
+
+/** The accepted contexts as services see them. Without role selection the requestor is SCU alone (PS3.7 D.3.3.4). */
+export function serviceContexts(request: AssociateRequest, answer: AssociateAccept): readonly AcceptedContextWithRole[] {
+  const { roleSelections } = answer.userInformation;
+  return [...agreedContexts(request, answer).values()].map((context) => ({
+    ...context, requestorIsScp: roleSelections.some(({ sopClassUID, scpRole }) => sopClassUID === context.abstractSyntaxUID && scpRole === 1),
+  }));
+}
+
+/** Service Class Application Information that was answered, by SOP Class. */
+export const agreedExtensions = ({ userInformation }: AssociateAccept): ReadonlyMap<string, Buffer> =>
+  new Map(userInformation.extendedNegotiations.map(({ sopClassUID, information }) => [sopClassUID, information]));

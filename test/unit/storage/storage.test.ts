@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { openStorageSession } from '../../../edge-gateway/services/storage.ts';
-import { DataSetInterrupted, type AssociationSession } from '../../../edge-gateway/services/service.ts';
+import { DataSetInterrupted } from '../../../edge-gateway/services/service.ts';
 import { openPack } from '../../../edge-gateway/spool/reader.ts';
 import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { explicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
 import type { NoRoom } from '../../../edge-gateway/spool/watermark.ts';
 import { aDataSet, aSpool, aStoreRequest, anAssociation, arriving, ctImageStorage, filesIn, quiet, removeFolders, type DataSetFields, type SpoolFixture } from '../spool/support.ts';
 
+type StorageSession = Awaited<ReturnType<ReturnType<typeof openStorageSession>>>;
 const roomy = { noRoom: (): NoRoom => undefined, mustStop: () => false, wrote: () => undefined };
 
-async function aSession(watermark = roomy): Promise<{ readonly fixture: SpoolFixture; readonly session: AssociationSession; readonly associationId: string }> {
+async function aSession(watermark = roomy): Promise<{ readonly fixture: SpoolFixture; readonly session: StorageSession; readonly associationId: string }> {
   const fixture = await aSpool();
   const info = anAssociation();
   return { fixture, associationId: info.associationId, session: await openStorageSession({ spool: fixture.spool, watermark, log: quiet })(info) };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { nonPatientStorageSopClasses, storageServiceClassUID, storageSopClasses } from '../../../dicom/sopClasses.ts';
 import { transferSyntaxes } from '../../../dicom/transferSyntaxes.ts';
-import { acceptAssociation, agreedContexts, defaultPolicy, findRejection, isAETitle, type AcceptancePolicy } from '../../../edge-gateway/upper-layer/negotiation.ts';
+import { acceptAssociation, agreedContexts, defaultPolicy, findRejection, isAETitle, serviceContexts, type AcceptancePolicy } from '../../../edge-gateway/upper-layer/negotiation.ts';
 import type { AssociateRequest, ProposedContext } from '../../../edge-gateway/upper-layer/pdu.ts';
 import type { UserInformation } from '../../../edge-gateway/upper-layer/items.ts';
 
@@ -104,7 +104,7 @@ describe('presentation contexts (PS3.8 9.3.3.2)', () => {
   });
 
   it('are accepted for services that the policy adds', () => {
-    const added = answer({ abstractSyntaxUID: studyRootFind, transferSyntaxUIDs: [explicitLE] }, { policy: { otherAbstractSyntaxUIDs: [studyRootFind] } });
+    const added = answer({ abstractSyntaxUID: studyRootFind, transferSyntaxUIDs: [explicitLE] }, { policy: { services: new Map([[studyRootFind, { transferSyntaxUIDs: [explicitLE] }]]) } });
 
     assert.equal(added[0], 0);
   });
@@ -160,6 +160,29 @@ describe('user information in the answer (PS3.7 D.3.3)', () => {
     const roleSelections = [{ sopClassUID: ctImage, scuRole: 1, scpRole: 1 }];
 
     assert.deepEqual(userAnswer({ roleSelections }).roleSelections, [{ sopClassUID: ctImage, scuRole: 1, scpRole: 0 }]);
+  });
+
+  it('lets requestors of C-GET be SCP of storage, alone or in both roles, and of nothing else', () => {
+    const user = { roleSelections: [[ctImage, 0, 1], ['1.3.12.2.1107.5.9.1', 1, 1], [studyRootFind, 1, 1], ['1.2.840.10008.1.1', 1, 1]]
+      .map(([sopClassUID, scuRole, scpRole]) => ({ sopClassUID, scuRole, scpRole }) as UserInformation['roleSelections'][number]) };
+    const getting: AcceptancePolicy = { ...policy, sendsInstances: true, services: new Map([[studyRootFind, { transferSyntaxUIDs: [explicitLE] }]]) };
+    const request = aRequest({ user, presentationContexts: [{ id: 1, abstractSyntaxUID: ctImage, transferSyntaxUIDs: ['1.2.840.10008.1.2', explicitLE] }] });
+
+    const accept = acceptAssociation(request, getting, 1_000);
+
+    assert.deepEqual(accept.userInformation.roleSelections.map(({ scuRole, scpRole }) => [scuRole, scpRole]), [[0, 1], [1, 1], [1, 0], [1, 0]]);
+    assert.deepEqual(serviceContexts(request, accept).map(({ requestorIsScp }) => requestorIsScp), [true]);
+    assert.equal(accept.presentationContexts[0]!.transferSyntaxUID, explicitLE, 'explicit VR where only we send');
+  });
+
+  it('answers extended negotiation by what is supported, in no more bytes than were proposed', () => {
+    const services = new Map([[studyRootFind, { transferSyntaxUIDs: [explicitLE], extension: [1, 0, 1] }]]);
+    const answered = (information: Buffer, sopClassUID = studyRootFind) =>
+      acceptAssociation(aRequest({ user: { extendedNegotiations: [{ sopClassUID, information }] } }), { ...policy, services }, 1_000).userInformation.extendedNegotiations;
+
+    assert.deepEqual(answered(Buffer.of(1, 1, 1, 1, 1, 1)), [{ sopClassUID: studyRootFind, information: Buffer.of(1, 0, 1) }]);
+    assert.deepEqual(answered(Buffer.of(0)), [{ sopClassUID: studyRootFind, information: Buffer.of(0) }]);
+    assert.deepEqual(answered(Buffer.of(1), ctImage), []);
   });
 
   it('confirms a user identity when a positive response was asked for', () => {
