@@ -11,7 +11,10 @@ import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
 import { createRecordAudit } from './recordAudit.ts';
 import { createFindRoutes } from './route/findRoutes.ts';
+import { createJoinCircuit } from './route/joinCircuit.ts';
+import { createProbeDestination } from './route/probeDestination.ts';
 import { createSendInstances } from './route/sendInstances.ts';
+import { createSetCircuit } from './route/setCircuit.ts';
 
 type ActivityOf<Create extends (deps: never) => unknown> = ReturnType<Create>;
 
@@ -21,6 +24,7 @@ export interface EdgeActivities {
   readonly releasePack: ActivityOf<typeof createReleasePack>;
   readonly setAsidePack: ActivityOf<typeof createSetAsidePack>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
+  readonly probeDestination: ActivityOf<typeof createProbeDestination>;
 }
 
 export interface IngestActivities {
@@ -42,5 +46,8 @@ export interface IndexActivities {
 export interface RouteActivities {
   readonly findRoutes: ActivityOf<typeof createFindRoutes>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
+  readonly probeDestination: ActivityOf<typeof createProbeDestination>;
+  readonly setCircuit: ActivityOf<typeof createSetCircuit>;
+  readonly joinCircuit: ActivityOf<typeof createJoinCircuit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;
 }

@@ -6,8 +6,7 @@ import { createMetadata } from './dicomweb/metadata.ts';
 import { createRetrieve } from './dicomweb/retrieve.ts';
 import { createSearch } from './dicomweb/search.ts';
 import { createStore } from './dicomweb/store.ts';
-import { createDecideFlows } from './decisions.ts';
-import { createDecideFlow, createListFlows, createPrioritiseFlow, createReadFlow, type FlowDeps } from './flows.ts';
+import { createDecideFlow, createListFlows, createReadFlow, type FlowDeps } from './flows.ts';
 import type { Flows } from './flowsClient.ts';
 import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
 import { createRequestRoute } from './routes.ts';
@@ -57,8 +56,6 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     post(`${dicomWeb}/studies`, 'store', store), post(study, 'store', store),
     post('/routes', 'requestRoute', createRequestRoute({ tenants, index, audit, flows: deps.flows })),
     get('/flows', 'readFlows', createListFlows(flows)),
-    post('/flows/decisions', 'steerFlows', createDecideFlows(flows)),
-    post('/flows/*flowId/priority', 'steerFlows', createPrioritiseFlow(flows)),
     post('/flows/*flowId/retry', 'steerFlows', createDecideFlow(flows, 'retry')),
     post('/flows/*flowId/skip', 'steerFlows', createDecideFlow(flows, 'skip')),
     post('/flows/*flowId/reject', 'steerFlows', createDecideFlow(flows, 'reject')),

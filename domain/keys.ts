@@ -42,5 +42,8 @@ export const deliveryKey = (tenantId: string, destinationId: string, studyInstan
 export const deliveryPrefix = (tenantId: string, destinationId: string): string =>
   `${tenantPrefix(tenantId)}deliveries/${destinationId}/`;
 
+/** Whether a destination's circuit is open. */
+export const circuitKey = (tenantId: string, destinationId: string): string => `${tenantPrefix(tenantId)}circuits/${destinationId}.json`;
+
 /** Entry name inside a pack's tar. */
 export const entryName = (sopInstanceUID: string): string => `${sopInstanceUID}.dcm`;

@@ -13,8 +13,14 @@ export interface GatewayConfig {
 
 export type Destination = DicomDestination | DicomWebDestination;
 
+/** What every kind of destination may say. */
+interface DestinationLimits {
+  /** Associations or requests at once from one worker. Default 2. */
+  readonly maxAssociations?: number;
+}
+
 /** A Storage SCP in a hospital's network, reached through the gateway that stands in it. */
-export interface DicomDestination {
+export interface DicomDestination extends DestinationLimits {
   readonly kind: 'dicom';
   readonly destinationId: string;
   readonly gatewayId: string;
@@ -25,7 +31,7 @@ export interface DicomDestination {
 }
 
 /** A STOW-RS origin server (PS3.18 10.5); `url` is its DICOMweb root. */
-export interface DicomWebDestination {
+export interface DicomWebDestination extends DestinationLimits {
   readonly kind: 'dicomweb';
   readonly destinationId: string;
   readonly url: string;

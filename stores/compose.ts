@@ -1,10 +1,11 @@
 import { createArchiveStore } from './archiveStore.ts';
 import { createAuditLog, type RebuildableAuditLog } from './auditLog.ts';
+import { createCircuitStore } from './circuitStore.ts';
 import { createDeliveryStore } from './deliveryStore.ts';
 import { createDicomWebSender, type DicomWebSenderValues } from './destination.ts';
 import { createOpenSearch, type OpenSearchValues, type Refresh } from './openSearch.ts';
-import type { ArchiveStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
 import { cachedReadRange, type PackCacheValues } from './packCache.ts';
+import type { ArchiveStore, CircuitStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
 import { createS3, type S3Values } from './s3.ts';
 import { createStudyIndex } from './studyIndex.ts';
 import { createTenantStore } from './tenantStore.ts';
@@ -29,6 +30,7 @@ export interface Stores {
   readonly audit: RebuildableAuditLog;
   readonly tenants: TenantStore;
   readonly deliveries: DeliveryStore;
+  readonly circuits: CircuitStore;
   readonly dicomWebSender: Sender<DicomWebDestination>;
   /** Whether S3 and OpenSearch answer: for /readyz. @throws when one does not */
   check(): Promise<void>;
@@ -50,6 +52,7 @@ export function createStores(values: StoreValues): Stores {
     audit: createAuditLog({ ...bucket, client, ...written }),
     tenants,
     deliveries: createDeliveryStore(bucket),
+    circuits: createCircuitStore(bucket),
     dicomWebSender: createDicomWebSender(values.dicomWebSender),
     check: async () => { await Promise.all([tenants.get('readiness'), client.ping()]); },
     close: async () => {

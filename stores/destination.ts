@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { DicomWebDestination } from '../domain/tenant.ts';
-import type { InstanceToSend, Sender, SendResult } from './ports.ts';
+import { DestinationUnavailable, type InstanceToSend, type Probe, type Sender, type SendResult } from './ports.ts';
 import { postInstances, UnreadablePart, type HttpAnswer, type MultipartPart } from './multipartPost.ts';
 import { readStoreResponse } from './storeResponse.ts';
 
@@ -10,19 +10,6 @@ export interface DicomWebSenderValues {
   readonly batchInstances?: number;
   /** Of a connection on which nothing moves, and of the wait for the answer, in milliseconds. Default 120000. */
   readonly idleTimeoutMs?: number;
-}
-
-/** The destination is away, busy or broken: send again, not before `retryAfterMs` when it said so. */
-export class DestinationUnavailable extends Error {
-  override readonly name = 'DestinationUnavailable';
-  readonly status: number | undefined;
-  readonly retryAfterMs: number | undefined;
-
-  constructor(message: string, options: ErrorOptions & { readonly status?: number | undefined; readonly retryAfterMs?: number | undefined }) {
-    super(message, options);
-    this.status = options.status;
-    this.retryAfterMs = options.retryAfterMs;
-  }
 }
 
 /**
@@ -85,13 +72,34 @@ const partOf = (instance: InstanceToSend): MultipartPart =>
 
 /** Statuses that PS3.18 Table 10.5.3-1 and HTTP give a meaning for all instances alike. */
 function resultsOf({ destinationId }: DicomWebDestination, batch: Batch, { status, headers, body }: HttpAnswer): readonly SendResult[] {
-  if (status >= 500 || status === 408 || status === 425 || status === 429) {
+  if (isAboutTime(status)) {
     throw new DestinationUnavailable(`Destination ${destinationId} is not available: HTTP ${status}`, { status, retryAfterMs: retryAfterMs(headers['retry-after']) });
   }
   if (status === 200 || status === 202 || status === 409) return readStoreResponse(batch, status, body);
   const problem = problems[status] ?? `The destination answered with HTTP ${status}`;
   return batch.map(({ sopInstanceUID }) => ({ sopInstanceUID, outcome: 'refused', status, problem }));
 }
+
+const probeTimeoutMs = 20_000;
+
+/** A search for one study: any answer but one that says "later" shows that the server is there, also that it does not search. */
+export const probeDicomWeb: Probe<DicomWebDestination> = async ({ destinationId, url, authorization }, signal) => {
+  let status: number;
+  try {
+    const response = await fetch(`${url.replace(/\/+$/, '')}/studies?limit=1`, { redirect: 'manual', signal: AbortSignal.any([signal, AbortSignal.timeout(probeTimeoutMs)]),
+      headers: { accept: 'application/dicom+json', ...(authorization === undefined ? {} : { authorization }) } });
+    ({ status } = response);
+    await response.body?.cancel();
+  } catch (error) {
+    signal.throwIfAborted();
+    const { cause } = error as Error;
+    throw new DestinationUnavailable(`Destination ${destinationId} cannot be reached: ${(cause instanceof Error ? cause : error as Error).message}`, { cause: error });
+  }
+  if (isAboutTime(status)) throw new DestinationUnavailable(`Destination ${destinationId} is not available: HTTP ${status}`, { status });
+};
+
+/** The answers that pass by themselves. */
+const isAboutTime = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429;
 
 const problems: Readonly<Record<number, string | undefined>> = {
   400: 'The destination finds no valid request in it (HTTP 400)',

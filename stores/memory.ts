@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { AuditEvent } from '../domain/audit.ts';
+import type { Trouble } from '../domain/circuit.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import { inCommitOrder } from '../domain/documents.ts';
 import type { InstanceHeader } from '../domain/instance.ts';
@@ -9,7 +10,7 @@ import type { TenantConfig } from '../domain/tenant.ts';
 import { emptyLedger } from './deliveryStore.ts';
 import { ContentMismatch, StoreError } from './errors.ts';
 import {
-  VersionConflict, type ArchiveStore, type AuditLog, type DeliveryStore, type PackFile, type PutPackOptions, type StudyPage, type TenantStore, type Versioned,
+  VersionConflict, type ArchiveStore, type AuditLog, type CircuitStore, type DeliveryStore, type PackFile, type PutPackOptions, type StudyPage, type TenantStore, type Versioned,
 } from './ports.ts';
 import { isTenantId } from '../domain/tenant.ts';
 import { parseTenantConfig } from './tenantStore.ts';
@@ -159,5 +160,18 @@ export class MemoryDeliveryStore implements DeliveryStore {
 
   async put(ledger: DeliveryLedger, etag: string | undefined): Promise<string> {
     return this.#ledgers.put(deliveryKey(ledger.tenantId, ledger.destinationId, ledger.studyInstanceUID), ledger, etag);
+  }
+}
+
+export class MemoryCircuitStore implements CircuitStore {
+  readonly #open = new Map<string, Trouble>();
+
+  async get(tenantId: string, destinationId: string): Promise<Trouble | undefined> {
+    return this.#open.get(`${tenantId}/${destinationId}`);
+  }
+
+  async set(tenantId: string, destinationId: string, open: Trouble | undefined): Promise<void> {
+    if (open) this.#open.set(`${tenantId}/${destinationId}`, copy(open));
+    else this.#open.delete(`${tenantId}/${destinationId}`);
   }
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { AuditEvent } from '../domain/audit.ts';
+import type { Trouble } from '../domain/circuit.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
@@ -167,7 +168,31 @@ export interface SendResult {
   readonly problem?: string;
 }
 
-/** Sends instances to one kind of destination. Throws when the connection fails; what was yielded before stands. */
+/** Sends instances to one kind of destination. What was yielded before it throws stands. @throws DestinationUnavailable */
 export interface Sender<D extends Destination = Destination> {
   send(destination: D, instances: readonly InstanceToSend[], signal: AbortSignal): AsyncIterable<SendResult>;
+}
+
+/** Asks a destination whether it is there. @throws when it does not answer as it should */
+export type Probe<D extends Destination = Destination> = (destination: D, signal: AbortSignal) => Promise<void>;
+
+/** The destination is away, busy or broken: send again, not before `retryAfterMs` when it said so. */
+export class DestinationUnavailable extends Error {
+  override readonly name = 'DestinationUnavailable';
+  readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, options: ErrorOptions & { readonly status?: number | undefined; readonly retryAfterMs?: number | undefined }) {
+    super(message, options);
+    this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** Which destinations are known to be away, for every worker to see before it sends. */
+export interface CircuitStore {
+  /** @returns undefined when the circuit is closed */
+  get(tenantId: string, destinationId: string): Promise<Trouble | undefined>;
+  /** @param open undefined closes it */
+  set(tenantId: string, destinationId: string, open: Trouble | undefined): Promise<void>;
 }

@@ -14,14 +14,19 @@ import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
 import { createRecordAudit } from '../activities/recordAudit.ts';
 import { createFindRoutes } from '../activities/route/findRoutes.ts';
+import { createJoinCircuit } from '../activities/route/joinCircuit.ts';
+import { createPlaces } from '../activities/route/places.ts';
+import { createProbeDestination } from '../activities/route/probeDestination.ts';
 import { createSendInstances } from '../activities/route/sendInstances.ts';
+import { createSetCircuit } from '../activities/route/setCircuit.ts';
 import { spoolReader } from '../edge-gateway/spool/reader.ts';
 import type { Stores } from '../stores/compose.ts';
+import { probeDicomWeb } from '../stores/destination.ts';
 import { readPackHeaders } from '../stores/packHeaders.ts';
 import { taskQueues } from '../workflows/contracts.ts';
 import { edgeTaskQueue } from '../workflows/ids.ts';
 import type { WorkerConfig, WorkerRole } from './config.ts';
-import { createDicomSender } from './dicomSender.ts';
+import { createDicomProbe, createDicomSender } from './dicomSender.ts';
 
 /** What one Temporal worker polls and runs. */
 export interface WorkerPlan {
@@ -67,9 +72,12 @@ const indexActivities = ({ stores }: Deps): IndexActivities => ({
   recordAudit: createRecordAudit(stores),
 });
 
-const routeActivities = ({ config, stores }: Deps): RouteActivities => ({
+const routeActivities = ({ config, stores, client }: Deps): RouteActivities => ({
   findRoutes: alive(createFindRoutes(stores)),
-  sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, firstRetryMs: config.firstRetryMs, now }),
+  sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
+  probeDestination: createProbeDestination({ ...stores, probes: { dicomweb: probeDicomWeb } }),
+  setCircuit: createSetCircuit(stores),
+  joinCircuit: createJoinCircuit({ ...stores, client, firstRetryMs: config.firstRetryMs }),
   recordAudit: createRecordAudit(stores),
 });
 
@@ -79,6 +87,7 @@ const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities =>
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
     setAsidePack: createSetAsidePack({ spool }),
-    sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
+    sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
+    probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(edge.aeTitle) } }),
   };
 };

@@ -1,9 +1,13 @@
 import type { Readable } from 'node:stream';
 import { parseFileMeta } from '../dicom/part10/fileMeta.ts';
-import { resend, statusClass } from '../dicom/status.ts';
+import { verificationSopClassUID } from '../dicom/sopClasses.ts';
+import { describeStatus, resend, statusClass } from '../dicom/status.ts';
+import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import type { DicomDestination } from '../domain/tenant.ts';
+import { openAssociation } from '../edge-gateway/scu/association.ts';
+import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable } from '../edge-gateway/scu/errors.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
-import type { Sender, SendResult } from '../stores/ports.ts';
+import { DestinationUnavailable, type Probe, type Sender, type SendResult } from '../stores/ports.ts';
 
 /**
  * Sends instances to a Storage SCP (PS3.4 Annex B) as they were received, each in its own transfer syntax.
@@ -14,9 +18,31 @@ export const createDicomSender = (ownAETitle: string): Sender<DicomDestination> 
   async *send({ host, port, calledAETitle, callingAETitle = ownAETitle }, instances, signal) {
     const outgoing = instances.map(({ sopClassUID, sopInstanceUID, transferSyntaxUID, open }) =>
       ({ sopClassUID, sopInstanceUID, transferSyntaxUID, open: () => dataSetOf(open) }));
-    for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal })) yield toSendResult(result);
+    try {
+      for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal })) yield toSendResult(result);
+    } catch (error) {
+      throw isAboutPeer(error) ? new DestinationUnavailable(error.message, { cause: error }) : error;
+    }
   },
 });
+
+/** By C-ECHO (PS3.4 Annex A). A peer that accepts the association without Verification is there, too. */
+export const createDicomProbe = (ownAETitle: string): Probe<DicomDestination> => async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, signal) => {
+  const contexts = [{ abstractSyntaxUID: verificationSopClassUID, transferSyntaxUIDs: [implicitVRLittleEndian] }];
+  const association = await openAssociation({ host, port, calledAETitle, callingAETitle, contexts, signal, timeouts: probeTimeouts });
+  try {
+    const status = association.contexts.length === 0 ? 0 : await association.echo();
+    if (status !== 0) throw new Error(`C-ECHO was answered by ${describeStatus(status)}`);
+  } finally {
+    await association.release().catch(() => association.abort());
+  }
+};
+
+/** A peer that is well answers C-ECHO at once. */
+const probeTimeouts = { connectMs: 10_000, associateMs: 15_000, responseMs: 15_000 } as const;
+
+const isAboutPeer = (error: unknown): error is Error =>
+  [PeerUnreachable, AssociationRejected, AssociationAborted, PeerTimeout].some((kind) => error instanceof kind);
 
 function toSendResult(result: StoreResult): SendResult {
   const { sopInstanceUID } = result;

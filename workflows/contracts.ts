@@ -1,3 +1,4 @@
+import type { DestinationFailure, Trouble } from '../domain/circuit.ts';
 import type { GivenUp, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
 import type { Priority } from '../domain/tenant.ts';
 
@@ -11,7 +12,7 @@ export const searchAttributes = {
   instanceCount: 'InstanceCount', receivedAt: 'ReceivedAt',
 } as const;
 
-export type FlowState = 'RUNNING' | 'EDGE_OFFLINE' | 'ATTENTION' | 'PAUSED' | 'DONE' | 'REJECTED';
+export type FlowState = 'RUNNING' | 'EDGE_OFFLINE' | 'DESTINATION_AWAY' | 'ATTENTION' | 'PAUSED' | 'DONE' | 'REJECTED';
 
 /** Input of `ingestAssociation`: one received association, or one STOW request. */
 export interface IngestAssociationInput {
@@ -128,6 +129,43 @@ export interface RouteOutcome {
   readonly refusedCount: number;
   readonly alreadyThereCount: number;
 }
+
+/** Input of `destinationCircuit`: the deliveries that wait for one destination. */
+export interface DestinationCircuitInput {
+  readonly tenantId: string;
+  readonly destinationId: string;
+  /** The gateway whose queue reaches it; absent for DICOMweb. */
+  readonly gatewayId?: string;
+  readonly firstRetryMs: number;
+  readonly maxAssociations: number;
+  readonly carried?: CircuitCarried;
+}
+
+export interface CircuitCarried {
+  readonly waiting: readonly WaitingDelivery[];
+  /** Flows whose turn it is, and until when at the latest (ISO 8601 UTC). */
+  readonly turns: readonly (readonly [flowId: string, endsAt: string])[];
+  readonly trouble?: Trouble;
+  readonly shownOpen: boolean;
+}
+
+/** A delivery that waits for its destination. */
+export interface WaitingDelivery {
+  readonly flowId: string;
+  readonly priority: Priority;
+  /** ISO 8601 UTC: its turn comes not before. */
+  readonly notBefore: string;
+  /** What it met when it sent. */
+  readonly failure?: DestinationFailure;
+  /** It met an open circuit. */
+  readonly metOpen?: boolean;
+}
+
+/** Signals between `routeStudy` and `destinationCircuit`: wait here; it is your turn; my turn is over. Each may come twice. */
+export const joinSignal = 'join';
+export const turnSignal = 'turn';
+export const turnOverSignal = 'turnOver';
+export interface TurnOver { readonly flowId: string; /** The destination took what it was sent. */ readonly served: boolean }
 
 /**
  * Updates that a parked flow waits for. `why` and `by` are required. In `ingestAssociation` skip and reject give a pack up:

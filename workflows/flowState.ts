@@ -11,7 +11,7 @@ export const keys = {
 } as const;
 
 /** What holds a part of a flow up; the first of these that applies is the flow's state. */
-const heldStates = ['ATTENTION', 'EDGE_OFFLINE'] as const;
+const heldStates = ['ATTENTION', 'EDGE_OFFLINE', 'DESTINATION_AWAY'] as const;
 export type HeldState = (typeof heldStates)[number];
 
 interface Hold { readonly state: HeldState; readonly sentence: string; readonly errorType: string }

@@ -1,4 +1,5 @@
 /** What a worker of role `core` registers. */
+export { destinationCircuit } from './destinationCircuit.ts';
 export { ingestAssociation } from './ingestAssociation.ts';
 export { reindexTenant } from './reindexTenant.ts';
 export { routeStudy } from './routeStudy.ts';

@@ -140,7 +140,7 @@ const descriptions = {
 /** @param offered what is decided, when the flow waits for something that skip and reject give up */
 function refuseUnless(lot: ReadonlySet<Parked>, given: ParkDecision | undefined, offered: Decision['kind'] | undefined): void {
   if (lot.size === 0 && offered === undefined) throw new Error(`Flow ${workflowInfo().workflowId} waits for nobody: only a flow with FlowState=ATTENTION takes this`);
-  if (lot.size === 0 && offered === 'retry') throw new Error(`Flow ${workflowInfo().workflowId} waits for its gateway and goes on by itself; skip or reject gives the gateway up`);
+  if (lot.size === 0 && offered === 'retry') throw new Error(`Flow ${workflowInfo().workflowId} waits for its gateway or destination and goes on by itself; skip or reject gives it up`);
   if (textOr(given?.by, '') === '' || textOr(given?.why, '') === '') throw new Error('Say who decides and why: {"by": "name", "why": "reason"}');
   if (given?.packId !== undefined && ![...lot].some(({ packId }) => packId === given.packId)) throw new Error('No pack of this ID is parked in this flow');
 }

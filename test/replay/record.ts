@@ -5,6 +5,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { permanent } from '../../activities/failure.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { taskQueues } from '../../workflows/contracts.ts';
+import { destinationWorkflowId } from '../../workflows/ids.ts';
 import { aRoute, anAssociation } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
 import { aSite, until } from '../workflows/site.ts';
@@ -74,6 +75,29 @@ const recordings: Readonly<Record<string, Recording>> = {
     const flow = await aRoute(server.client, site);
     await flow.reaches('ATTENTION');
     await flow.decide('retry');
+    await flow.result();
+    return flow.handle;
+  },
+  'destinationCircuit-away': async (server) => {
+    let isAway = true;
+    const site = aSite({
+      probeDestination: async () => (isAway ? { problem: 'Nobody answers' } : {}),
+      sendInstances: async () => (isAway ? { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0, held: { why: 'failed', waitingCount: 2, progressed: false, problem: 'Nobody answers' } }
+        : { deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0 }),
+    });
+    const flow = await aRoute(server.client, site);
+    await until('it was probed thrice', () => site.called('probeDestination').length >= 3);
+    isAway = false;
+    await flow.result();
+    const handle = server.client.workflow.getHandle(destinationWorkflowId(site.tenantId, 'archive'));
+    await handle.result();
+    return handle;
+  },
+  'routeStudy-waited': async (server) => {
+    let sends = 0;
+    const site = aSite({ sendInstances: async () => ({ deliveredCount: sends, refusedCount: 0, alreadyThereCount: 0,
+      ...(sends++ === 0 ? { held: { why: 'failed' as const, waitingCount: 2, progressed: false, problem: 'Nobody answers' } } : {}) }) });
+    const flow = await aRoute(server.client, site);
     await flow.result();
     return flow.handle;
   },

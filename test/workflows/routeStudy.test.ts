@@ -12,11 +12,11 @@ describe('routeStudy', () => {
     server = await temporal(this);
   });
 
-  it('tries again when the destination says so, and records the delivery', async () => {
+  it('tries again when our side failed, and records the delivery', async () => {
     const requests: SendInstancesInput[] = [];
     const site = aSite({ sendInstances: async (request) => {
       requests.push(request);
-      if (requests.length < 3) throw ApplicationFailure.create({ type: 'DestinationAway', message: 'away', nextRetryDelay: 10 });
+      if (requests.length < 3) throw ApplicationFailure.create({ type: 'DeliveryInterrupted', message: 'away', nextRetryDelay: 10 });
       return { deliveredCount: 5, refusedCount: 0, alreadyThereCount: 1 };
     } });
 

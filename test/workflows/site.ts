@@ -4,8 +4,10 @@ import type { Client } from '@temporalio/client';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../../activities/index.ts';
 import { createApplyPriority } from '../../activities/ingest/applyPriority.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import { createJoinCircuit } from '../../activities/route/joinCircuit.ts';
 import type { AuditEvent } from '../../domain/audit.ts';
 import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
+import { MemoryTenantStore } from '../../stores/memory.ts';
 import { aTenant, aUID } from '../support/aStudy.ts';
 
 export type Activities = EdgeActivities & IngestActivities & IndexActivities & RouteActivities;
@@ -68,6 +70,13 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   dropIndex: async () => ({ removedCount: 0 }),
   rebuildPage: async ({ limit, cursor = '0' }) => ({ studyCount: limit, instanceCount: 2 * limit, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
   rebuildAudit: async () => ({ eventCount: 7 }),
+  probeDestination: async () => ({}),
+  setCircuit: async () => undefined,
+  joinCircuit: async (request) => {
+    const tenants = new MemoryTenantStore();
+    await tenants.put({ tenantId: request.tenantId, gateways: [], rules: [], destinations: [{ kind: 'dicomweb', destinationId: request.destinationId, url: 'http://127.0.0.1/' }] }, undefined);
+    await createJoinCircuit({ tenants, client: () => clientOf(request.tenantId), firstRetryMs: 50 })(request);
+  },
   sendInstances: async () => ({ deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0 }),
 };
 
@@ -92,13 +101,14 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'dropIndex', 'rebuildPage', 'rebuildAudit', 'findRoutes', 'sendInstances'];
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'dropIndex', 'rebuildPage', 'rebuildAudit', 'findRoutes', 'sendInstances',
+    'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
 /** For a gateway's queue. */
 export const edgeActivitiesOf = (): object =>
-  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'sendInstances'] as const).map((name) => [name, dispatch(name)]));
+  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'sendInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
 
 /** Waits until a condition holds; fails with what it is about after ten seconds. */
 export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {

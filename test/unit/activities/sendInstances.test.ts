@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { createPlaces } from '../../../activities/route/places.ts';
 import { createSendInstances, type SendInstancesInput } from '../../../activities/route/sendInstances.ts';
 import type { DeliveryLedger } from '../../../domain/delivery.ts';
-import { MemoryArchive, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
-import { VersionConflict, type ArchiveStore, type DeliveryStore, type InstanceToSend, type Sender, type SendResult } from '../../../stores/ports.ts';
+import { MemoryArchive, MemoryCircuitStore, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
+import { DestinationUnavailable, VersionConflict, type ArchiveStore, type DeliveryStore, type InstanceToSend, type Sender, type SendResult } from '../../../stores/ports.ts';
 import { aPackIndex, aTenant } from '../../support/aStudy.ts';
 import { CrashPoint, everyCrash, run, runAs } from './support.ts';
 
@@ -22,6 +23,8 @@ async function aDelivery({ instances = 4, answer = () => 'delivered' }: { readon
   const tenants = new MemoryTenantStore();
   await tenants.put({ tenantId, gateways: [], rules: [], destinations: [{ kind: 'dicomweb', destinationId: 'web', url: 'http://127.0.0.1/dicom-web' }] }, undefined);
   const deliveries = new MemoryDeliveryStore();
+  const circuits = new MemoryCircuitStore();
+  const places = createPlaces();
   const sent: string[] = [];
   const destination = { answer };
   const sender: Sender = { async *send(_destination, toSend: readonly InstanceToSend[], signal) {
@@ -38,9 +41,9 @@ async function aDelivery({ instances = 4, answer = () => 'delivered' }: { readon
     ({ tenantId, studyInstanceUID, destinationId: 'web', flowId, resend: false, retryRefused: false, ...more });
   const ledger = async (): Promise<DeliveryLedger> => (await deliveries.get(tenantId, 'web', studyInstanceUID)).value;
   return {
-    archive, sent, uids, input, ledger, destination, deliveries, tenantId,
+    archive, sent, uids, input, ledger, destination, deliveries, circuits, places, tenantId,
     send: (crash = new CrashPoint(), store: DeliveryStore = deliveries) => createSendInstances({ archive: crash.wrap<ArchiveStore>(archive), tenants: crash.wrap(tenants),
-      deliveries: crash.wrap(store), senders: { dicomweb: sender }, firstRetryMs: 30_000, now }),
+      deliveries: crash.wrap(store), circuits: crash.wrap(circuits), senders: { dicomweb: sender }, places, firstRetryMs: 30_000, now }),
     states: async () => Object.fromEntries((await ledger()).instances.map(({ sopInstanceUID, state }) => [uids.indexOf(sopInstanceUID), state])),
   };
 }
@@ -55,13 +58,13 @@ describe('sendInstances', () => {
     assert.deepEqual(delivery.sent, delivery.uids);
   });
 
-  it('goes on after a broken connection where it stopped, and says when', async () => {
+  it('goes on where it stopped when our side failed, and says when', async () => {
     const delivery = await aDelivery({ answer: (_, sent) => (sent.length === 2 ? new Error('connection reset') : 'delivered') });
 
     await assert.rejects(runAs({ attempt: 3 }, delivery.send(), delivery.input()), (error) => {
       assert.ok(error instanceof ApplicationFailure);
-      assert.deepEqual([error.type, error.nonRetryable, error.nextRetryDelay], ['DestinationAway', false, 120_000]);
-      assert.match(error.message, /has not taken 2 instances .*connection reset.*120 s/);
+      assert.deepEqual([error.type, error.nonRetryable, error.nextRetryDelay], ['DeliveryInterrupted', false, 120_000]);
+      assert.match(error.message, /2 instances .*connection reset.*120 s/);
       return true;
     });
     const waiting = (await delivery.ledger()).instances.filter(({ state }) => state === 'waiting');
@@ -75,7 +78,8 @@ describe('sendInstances', () => {
   it('tries A7xx again and leaves what is refused for a person', async () => {
     const delivery = await aDelivery({ answer: (uid) => (uid === delivery.uids[1] ? 'later' : uid === delivery.uids[2] ? 'refused' : 'delivered') });
 
-    await assert.rejects(run(delivery.send(), delivery.input()), { type: 'DestinationAway' });
+    const { held } = await run(delivery.send(), delivery.input());
+    assert.deepEqual(held, { why: 'failed', waitingCount: 1, progressed: true, problem: 'The destination said later.' });
     assert.deepEqual(await delivery.states(), { 0: 'delivered', 1: 'waiting', 2: 'refused', 3: 'delivered' });
     delivery.destination.answer = () => 'delivered';
     const second = await run(delivery.send(), delivery.input());
@@ -83,6 +87,42 @@ describe('sendInstances', () => {
 
     assert.deepEqual([second, third], [{ deliveredCount: 3, refusedCount: 1, alreadyThereCount: 0 }, { deliveredCount: 4, refusedCount: 0, alreadyThereCount: 0 }]);
     assert.deepEqual((await delivery.ledger()).instances.map(({ attempts }) => attempts).toSorted(), [1, 1, 2, 2]);
+  });
+
+  it('tells of a destination that is away, with what it said of coming back, and sends the rest next time', async () => {
+    const delivery = await aDelivery({ answer: (_, sent) => (sent.length === 2 ? new DestinationUnavailable('HTTP 503', { retryAfterMs: 7_000 }) : 'delivered') });
+
+    const first = await run(delivery.send(), delivery.input());
+    delivery.destination.answer = () => 'delivered';
+    const second = await run(delivery.send(), delivery.input());
+
+    assert.deepEqual(first, { deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0, held: { why: 'failed', waitingCount: 2, progressed: true, problem: 'HTTP 503', retryAfterMs: 7_000 } });
+    assert.deepEqual(second, { deliveredCount: 4, refusedCount: 0, alreadyThereCount: 0 });
+    assert.deepEqual(delivery.sent, delivery.uids);
+  });
+
+  it('sends nothing to a destination whose circuit is open, unless it is its turn', async () => {
+    const delivery = await aDelivery();
+    await delivery.circuits.set(delivery.tenantId, 'web', { since: now().toISOString(), failures: 3, problem: 'nobody answers', nextTryAt: now().toISOString() });
+
+    const held = await run(delivery.send(), delivery.input());
+    const sentBefore = delivery.sent.length;
+    const turn = await run(delivery.send(), delivery.input('flow-1', { turn: true }));
+
+    assert.deepEqual([held.held, sentBefore, turn.deliveredCount], [{ why: 'open', waitingCount: 4, progressed: false, problem: 'nobody answers' }, 0, 4]);
+  });
+
+  it('sends nothing while as many deliveries as the destination takes are under way, and gives its own place back', async () => {
+    const delivery = await aDelivery({ answer: () => new Error('our disk') });
+    const others = [delivery.places.enter(`${delivery.tenantId}/web`, 2)!, delivery.places.enter(`${delivery.tenantId}/web`, 2)!];
+
+    const busy = await run(delivery.send(), delivery.input());
+    others[0]!();
+    await assert.rejects(run(delivery.send(), delivery.input()), { type: 'DeliveryInterrupted' });
+    delivery.destination.answer = () => 'delivered';
+    const free = await run(delivery.send(), delivery.input());
+
+    assert.deepEqual([busy.held?.why, busy.held?.waitingCount, free.deliveredCount], ['busy', 4, 4]);
   });
 
   it('sends nothing again for a rule, and everything again for a request, once', async () => {

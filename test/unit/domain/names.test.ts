@@ -4,8 +4,8 @@ import { retryDelayMs } from '../../../domain/delivery.ts';
 import { isPermanentFailure, permanentFailures } from '../../../domain/failures.ts';
 import { indexedAttributes, isEmpty, numberOf, pickIndexed, textOf } from '../../../domain/indexedAttributes.ts';
 import { ingestEvents } from '../../../domain/ingestEvents.ts';
-import { auditKey, deliveryKey, packKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
-import { edgeTaskQueue, ingestWorkflowId, parseWorkflowId, routeWorkflowId, studyWorkflowId } from '../../../workflows/ids.ts';
+import { auditKey, circuitKey, deliveryKey, packKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
+import { destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, routeWorkflowId, studyWorkflowId } from '../../../workflows/ids.ts';
 import { aPackIndex, dataSet } from '../../support/aStudy.ts';
 
 /** Repeatable pseudo-random values. */
@@ -29,6 +29,7 @@ describe('keys and workflow IDs', () => {
       const { tenantId, studyInstanceUID } = pack;
       assert.deepEqual(parseWorkflowId(ingestWorkflowId(tenantId, 'gw1', 'a-1')), { kind: 'ingest', tenantId, gatewayId: 'gw1', associationId: 'a-1' });
       assert.deepEqual(parseWorkflowId(studyWorkflowId(tenantId, studyInstanceUID)), { kind: 'study', tenantId, studyInstanceUID });
+      assert.deepEqual(parseWorkflowId(destinationWorkflowId(tenantId, 'ws_1.a')), { kind: 'destination', tenantId, destinationId: 'ws_1.a' });
       const [ruleOrRequest, revision] = [make.key(), make.key()];
       assert.deepEqual(parseWorkflowId(routeWorkflowId(tenantId, studyInstanceUID, ruleOrRequest, revision)), { kind: 'route', tenantId, studyInstanceUID, ruleOrRequest, revision });
     }
@@ -46,7 +47,7 @@ describe('keys and workflow IDs', () => {
 
   it('of every kind of object begin with the tenant', () => {
     const pack = aPackIndex({ tenantId: 'demo' });
-    const keys = [packKey(pack, 'tar'), auditKey('demo', { at: '2024-05-01T10:00:00.000Z', eventId: 'e' }), deliveryKey('demo', 'web', '1.2')];
+    const keys = [packKey(pack, 'tar'), auditKey('demo', { at: '2024-05-01T10:00:00.000Z', eventId: 'e' }), deliveryKey('demo', 'web', '1.2'), circuitKey('demo', 'web')];
 
     assert.deepEqual(keys.filter((key) => !key.startsWith(tenantPrefix('demo'))), []);
   });

@@ -1,0 +1,83 @@
+import { CancellationScope, condition, defineSignal, getExternalWorkflowHandle, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { RouteActivities } from '../activities/index.ts';
+import type { Held } from '../activities/route/sendInstances.ts';
+import { pauseMs } from '../domain/circuit.ts';
+import { taskQueues, turnOverSignal, turnSignal, type RouteStudyInput, type TurnOver, type WaitingDelivery } from './contracts.ts';
+import type { FlowBoard } from './flowState.ts';
+import { destinationWorkflowId } from './ids.ts';
+import { GivenUpWaiting, type Decision, type ParkingLot } from './park.ts';
+import type { Urgency } from './urgency.ts';
+
+const { joinCircuit } = proxyActivities<RouteActivities>({
+  taskQueue: taskQueues.route, startToCloseTimeout: '30 seconds',
+  retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
+});
+/** A turn that does not come for so long is asked for again: an admin may have ended the destination's flow. */
+const askAgainAfter = '1 hour';
+/** First pause of a delivery that met a busy destination, or failed where others do not. */
+const firstPauseMs = 2_000;
+
+interface QueueSurroundings {
+  readonly board: FlowBoard;
+  readonly parking: Pick<ParkingLot, 'offer'>;
+  readonly urgency: Urgency;
+}
+
+/** A delivery's place in the queue of its destination. */
+export interface DestinationQueue {
+  /** Whether it is this delivery's turn. */
+  readonly isTurn: boolean;
+  /** Waits at the destination's flow until it is this delivery's turn; gives back the turn it had. @throws GivenUpWaiting when a person gives the delivery up */
+  wait(held: Held): Promise<void>;
+  /** Gives the turn back, if it had one. */
+  leave(served: boolean): Promise<void>;
+}
+
+export function openDestinationQueue({ tenantId, destinationId }: RouteStudyInput, { board, parking, urgency }: QueueSurroundings): DestinationQueue {
+  let isTurn = false;
+  let waits = 0;
+  setHandler(defineSignal(turnSignal), () => { isTurn = true; });
+  const join = (held: Held): Promise<void> => {
+    const now = Date.now();
+    const at = new Date(now).toISOString();
+    const { problem = 'It asked to send again', progressed, retryAfterMs } = held;
+    const delivery: WaitingDelivery = {
+      flowId: workflowInfo().workflowId, priority: urgency.priority, notBefore: new Date(now + (held.why === 'open' ? 0 : pauseMs(firstPauseMs, waits))).toISOString(),
+      ...(held.why === 'failed' ? { failure: { at, problem, progressed, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } } : {}),
+      ...(held.why === 'open' ? { metOpen: true } : {}),
+    };
+    return joinCircuit({ tenantId, destinationId, delivery });
+  };
+  return {
+    get isTurn() { return isTurn; },
+    async wait(held) {
+      isTurn = false;
+      waits = held.progressed ? 1 : waits + 1;
+      const since = new Date().toISOString();
+      const said = held.problem === undefined ? '' : ` It said: ${held.problem.replace(/\.$/, '')}.`;
+      const takeDown = held.why === 'busy' ? undefined : board.hold('DESTINATION_AWAY',
+        `Waits since ${since} for destination ${destinationId}; flow ${destinationWorkflowId(tenantId, destinationId)} says when it is tried next, and this delivery goes on by itself.${said}`, 'DestinationAway');
+      if (!takeDown) board.say(`Waits for its turn: destination ${destinationId} takes other deliveries. Flow ${destinationWorkflowId(tenantId, destinationId)} tells how it stands.`);
+      let givenUp: Decision | undefined;
+      const withdraw = parking.offer((decision) => { givenUp = decision; });
+      try {
+        for (let asked = held; !isTurn; asked = { ...held, why: 'open' }) {
+          const { priority } = urgency;
+          await join(asked);
+          await condition(() => isTurn || givenUp !== undefined || urgency.priority !== priority, askAgainAfter);
+          if (givenUp) throw new GivenUpWaiting(givenUp);
+        }
+      } finally {
+        withdraw();
+        takeDown?.();
+      }
+    },
+    async leave(served) {
+      if (!isTurn) return;
+      isTurn = false;
+      const over: TurnOver = { flowId: workflowInfo().workflowId, served };
+      // The destination's flow may have ended meanwhile: then nobody waits for this turn.
+      await CancellationScope.nonCancellable(() => getExternalWorkflowHandle(destinationWorkflowId(tenantId, destinationId)).signal(turnOverSignal, over).catch(() => undefined));
+    },
+  };
+}
