@@ -13,9 +13,12 @@ export interface ApiConfig {
   readonly corsOrigins: readonly string[];
   /** Packs that were read are kept here, up to so many bytes; undefined keeps none. */
   readonly packCache: { readonly folder: string; readonly maxBytes: number } | undefined;
+  readonly codecThreads: number;
+  readonly headerCacheBytes: number;
   readonly stow: { readonly folder: string; readonly maxBytes: number; readonly waitMs: number };
 }
 
+const mib = 1024 ** 2;
 const gib = 1024 ** 3;
 
 /**
@@ -52,6 +55,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
     publicUrl: url('PACS_API_PUBLIC_URL', env['PACS_API_PUBLIC_URL']) || undefined,
     corsOrigins: (env['PACS_API_CORS_ORIGINS'] ?? '').split(',').map((origin) => origin.trim()).filter(Boolean),
     packCache: env['PACS_PACK_CACHE_DIR'] ? { folder: env['PACS_PACK_CACHE_DIR'], maxBytes: whole('PACS_PACK_CACHE_BYTES', 4 * gib, 1) } : undefined,
+    codecThreads: whole('PACS_API_CODEC_THREADS', 2, 1, 64),
+    headerCacheBytes: whole('PACS_API_HEADER_CACHE_MB', 64, 0, 65_536) * mib,
     stow: {
       folder: env['PACS_STOW_DIR'] || path.join(env['PACS_HOME'] || '.pacs', 'stow'),
       maxBytes: whole('PACS_STOW_MAX_BYTES', 32 * gib, 1),

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { pino } from 'pino';
+import { createTranscoder } from '../codecs/transcoder.ts';
 import { createStores } from '../stores/compose.ts';
 import { removePartials } from '../stores/packCache.ts';
 import { createApp } from './app.ts';
@@ -26,8 +27,9 @@ async function main(): Promise<void> {
   });
   const connection = Connection.lazy({ address: config.temporal.address });
   const flows = createTemporalFlows(new Client({ connection, namespace: config.temporal.namespace }));
+  const codecs = createTranscoder({ threads: config.codecThreads });
   const app = createApp({
-    stores, flows, tokenKey, log, metrics: createMetrics(), publicUrl: config.publicUrl, corsOrigins: config.corsOrigins,
+    stores, flows, codecs, headerCacheBytes: config.headerCacheBytes, tokenKey, log, metrics: createMetrics(), publicUrl: config.publicUrl, corsOrigins: config.corsOrigins,
     ui: { url: config.temporal.uiUrl, namespace: config.temporal.namespace }, stow: config.stow, verifyDigests: true, now: () => new Date(),
     checks: [
       { name: 'temporal', check: (signal) => flows.ready(signal) },
@@ -44,7 +46,7 @@ async function main(): Promise<void> {
   });
   const stop = (): void => {
     log.info('the API stops');
-    server.close(() => void Promise.allSettled([connection.close(), stores.close()]).then(() => process.exit(0)));
+    server.close(() => void Promise.allSettled([connection.close(), stores.close(), codecs.close()]).then(() => process.exit(0)));
     server.closeIdleConnections();
     setTimeout(() => server.closeAllConnections(), drainMs).unref();
   };

@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import { CodecError } from '../codecs/errors.ts';
 import { statusOf as serverStatusOf } from '../stores/errors.ts';
 import { UnsupportedMatch, VersionConflict } from '../stores/ports.ts';
 import { MultipartError } from './dicomweb/multipartParser.ts';
@@ -60,6 +61,7 @@ const unreachableNames: ReadonlySet<string> = new Set(['TimeoutError', 'Connecti
 const table: readonly (readonly [applies: (error: Error) => boolean, problem: (error: Error) => HttpProblem])[] = [
   [(error) => error instanceof HttpProblem, (error) => error as HttpProblem],
   [(error) => error instanceof UnsupportedMatch, (error) => badRequest(error.message)],
+  [(error) => error instanceof CodecError, (error) => codecProblem(error as CodecError)],
   [(error) => error instanceof MultipartError, (error) => badRequest(error.message)],
   [(error) => error instanceof VersionConflict, () => new HttpProblem(412, 'Somebody else changed it since you read it. Read it again, make your change on that, and send it with the new ETag.')],
   [(error) => error instanceof URIError || statusOf(error) === 400, () => badRequest('The URL or the body of the request is malformed. Check percent-codes and JSON syntax.')],
@@ -69,6 +71,13 @@ const table: readonly (readonly [applies: (error: Error) => boolean, problem: (e
   [isUnreachable, (error) => unavailable(`A server behind this API does not answer. ${tryLater}`, 5, { cause: error })],
   [() => true, (error) => new HttpProblem(500, 'The request could not be finished because of a fault in this software. Report it with the request id.', { cause: error })],
 ];
+
+/** What was not decoded can still be had as it is stored; `failed` is a fault of the codec. */
+function codecProblem(error: CodecError): HttpProblem {
+  if (error.problem === 'busy') return unavailable(error.message, 5);
+  const sentence = `${error.message} Ask for the instance with transfer-syntax=*, which gives it as it is stored.`;
+  return error.problem === 'failed' ? new HttpProblem(500, sentence, { cause: error }) : notAcceptable(sentence);
+}
 
 const statusOf = (error: Error): unknown => 'status' in error ? error.status : undefined;
 

@@ -1,7 +1,10 @@
+import type { Transcoder } from '../codecs/transcoder.ts';
 import type { Stores } from '../stores/compose.ts';
 import type { Right } from './auth.ts';
 import type { TenantHandler } from './context.ts';
 import { createBulkData } from './dicomweb/bulkData.ts';
+import { createFrames } from './dicomweb/frames.ts';
+import { createHeaderCache } from './dicomweb/headerCache.ts';
 import { createMetadata } from './dicomweb/metadata.ts';
 import { createRetrieve } from './dicomweb/retrieve.ts';
 import { createSearch } from './dicomweb/search.ts';
@@ -14,6 +17,9 @@ import { createReadConfig, createWriteConfig } from './tenantConfig.ts';
 
 export interface ResourceDeps {
   readonly stores: Pick<Stores, 'archive' | 'index' | 'audit' | 'tenants' | 'deliveries'>;
+  readonly codecs: Transcoder;
+  /** Of instance headers that are kept, as JSON text. */
+  readonly headerCacheBytes: number;
   readonly flows: Flows;
   readonly ui: FlowDeps['ui'];
   readonly stow: { readonly folder: string; readonly maxBytes: number; readonly waitMs: number };
@@ -37,8 +43,11 @@ const instance = `${series}/instances/:instance`;
 /** Everything under a tenant, and the right it needs. The first row that fits a request answers it. */
 export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
   const { archive, index, audit, tenants, deliveries } = deps.stores;
-  const retrieve = createRetrieve({ archive, index, verifyDigests: deps.verifyDigests });
-  const metadata = createMetadata({ archive, index });
+  const { codecs } = deps;
+  const headers = createHeaderCache(archive, deps.headerCacheBytes);
+  const images = { index, codecs, archive: { ...headers, readRange: (...range: Parameters<typeof archive.readRange>) => archive.readRange(...range) } };
+  const retrieve = createRetrieve({ archive, index, codecs, verifyDigests: deps.verifyDigests });
+  const metadata = createMetadata({ archive: headers, index });
   const store = createStore({ archive, tenants, flows: deps.flows, ...deps.stow, now: deps.now });
   const flows: FlowDeps = { flows: deps.flows, ui: deps.ui };
   const get = (path: string, right: Right, handler: TenantHandler): Resource => ({ method: 'get', path, right, handler });
@@ -52,7 +61,8 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     get(`${series}/instances`, 'search', createSearch({ index }, 'instances', ['instances'])),
     get(study, 'retrieve', retrieve), get(series, 'retrieve', retrieve), get(instance, 'retrieve', retrieve),
     get(`${study}/metadata`, 'retrieve', metadata), get(`${series}/metadata`, 'retrieve', metadata), get(`${instance}/metadata`, 'retrieve', metadata),
-    get(`${instance}/bulkdata/*path`, 'retrieve', createBulkData({ archive, index })),
+    get(`${instance}/bulkdata/*path`, 'retrieve', createBulkData(images)),
+    get(`${instance}/frames/:frames`, 'retrieve', createFrames(images)),
     post(`${dicomWeb}/studies`, 'store', store), post(study, 'store', store),
     post('/routes', 'requestRoute', createRequestRoute({ tenants, index, audit, flows: deps.flows })),
     get('/flows', 'readFlows', createListFlows(flows)),

@@ -1,5 +1,6 @@
 import type { ImagePixel } from '../dicom/imagePixel.ts';
 import type { CodecProblem } from './errors.ts';
+import type { FrameToRender, RenderOptions } from './render.ts';
 
 /** What a codec thread is asked. Bytes move to the thread and back without being copied. */
 export interface Jobs {
@@ -8,8 +9,12 @@ export interface Jobs {
     readonly output: { readonly bytes: Uint8Array };
   };
   decodeFrame: {
-    readonly input: { readonly transferSyntaxUID: string; readonly bytes: Uint8Array; readonly pixel: ImagePixel; readonly maxBytes: number };
+    readonly input: { readonly transferSyntaxUID: string; readonly bytes: Uint8Array; readonly pixel: ImagePixel; readonly to: string; readonly maxBytes: number };
     readonly output: { readonly bytes: Uint8Array; readonly pixel: ImagePixel; readonly lossy: boolean };
+  };
+  render: {
+    readonly input: { readonly frame: FrameToRender; readonly options: RenderOptions; readonly maxBytes: number };
+    readonly output: { readonly bytes: Uint8Array };
   };
 }
 

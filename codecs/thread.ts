@@ -1,6 +1,8 @@
 import { open } from 'node:fs/promises';
 import { parentPort } from 'node:worker_threads';
+import { explicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import { decodeFrame } from './decode.ts';
+import { encodeFrame } from './encode.ts';
 import { CodecError } from './errors.ts';
 import { owned, type Answer, type Ask, type JobKind, type Jobs } from './jobs.ts';
 import { transcodeFile } from './transcodeFile.ts';
@@ -12,10 +14,13 @@ const runs: { readonly [K in JobKind]: Run<K> } = {
     const bytes = typeof file === 'string' ? await readFileWithin(file, maxBytes) : buffer(file);
     return { bytes: owned(await transcodeFile(bytes, to, maxBytes)) };
   },
-  decodeFrame: async ({ transferSyntaxUID, bytes, pixel, maxBytes }) => {
+  decodeFrame: async ({ transferSyntaxUID, bytes, pixel, to, maxBytes }) => {
     const decoded = await decodeFrame(transferSyntaxUID, buffer(bytes), pixel, maxBytes);
-    return { bytes: owned(decoded.pixels), pixel: decoded.pixel, lossy: decoded.lossy };
+    if (to === explicitVRLittleEndian) return { bytes: owned(decoded.pixels), pixel: decoded.pixel, lossy: decoded.lossy };
+    const encoded = await encodeFrame(to, decoded.pixels, decoded.pixel);
+    return { bytes: owned(encoded.bytes), pixel: encoded.pixel, lossy: decoded.lossy };
   },
+  render: async ({ frame, options, maxBytes }) => ({ bytes: owned(await (await import('./render.ts')).renderFrame(frame, options, maxBytes)) }),
 };
 
 const buffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

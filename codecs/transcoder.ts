@@ -1,7 +1,9 @@
 import { imagePixelOf, type ImagePixel } from '../dicom/imagePixel.ts';
 import type { DicomJson } from '../dicom/json.ts';
+import { explicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import { CodecError } from './errors.ts';
 import { ThreadPool } from './pool.ts';
+import type { FrameToRender, RenderOptions } from './render.ts';
 import { canTranscode } from './syntaxes.ts';
 
 export interface TranscoderOptions {
@@ -21,7 +23,7 @@ export interface FrameToDecode {
 }
 
 export interface DecodedFrameBytes {
-  /** Native little endian (PS3.5 8.1, 8.2). */
+  /** Native little endian (PS3.5 8.1, 8.2), unless another transfer syntax was asked for. */
   readonly bytes: Buffer;
   /** What the Image Pixel attributes are now; Photometric Interpretation and Planar Configuration may differ. */
   readonly pixel: ImagePixel;
@@ -34,7 +36,10 @@ export interface Transcoder {
   canTranscode(from: string, to: string): boolean;
   /** @param file a Part 10 file, or the path of one @returns the file in the other transfer syntax, the same SOP Instance UID */
   transcode(file: Uint8Array | string, to: string, signal?: AbortSignal): Promise<Buffer>;
-  decodeFrame(frame: FrameToDecode, signal?: AbortSignal): Promise<DecodedFrameBytes>;
+  /** @param to a transfer syntax to encode the frame in, without loss; native little endian by default */
+  decodeFrame(frame: FrameToDecode, to?: string, signal?: AbortSignal): Promise<DecodedFrameBytes>;
+  /** @returns the picture, encoded as the options say */
+  render(frame: FrameToRender, options: RenderOptions, signal?: AbortSignal): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -46,12 +51,16 @@ export function createTranscoder({ threads, maxBytes = 512 * 1024 * 1024, maxWai
       const moving = typeof file === 'string' ? file : copied(file, maxBytes);
       return buffer((await pool.run('transcode', { file: moving, to, maxBytes }, movedOf(moving), signal)).bytes);
     },
-    async decodeFrame({ header, bytes, transferSyntaxUID }, signal) {
+    async decodeFrame({ header, bytes, transferSyntaxUID }, to = explicitVRLittleEndian, signal) {
       const pixel = imagePixelOf(header);
       if (!pixel) throw new CodecError('unsupported', 'The attributes do not describe an image.');
       const moving = copied(bytes, maxBytes);
-      const decoded = await pool.run('decodeFrame', { transferSyntaxUID, bytes: moving, pixel, maxBytes }, movedOf(moving), signal);
+      const decoded = await pool.run('decodeFrame', { transferSyntaxUID, bytes: moving, pixel, to, maxBytes }, movedOf(moving), signal);
       return { ...decoded, bytes: buffer(decoded.bytes) };
+    },
+    async render(frame, options, signal) {
+      const moving = { ...frame, head: copied(frame.head, maxBytes), frame: copied(frame.frame, maxBytes) };
+      return buffer((await pool.run('render', { frame: moving, options, maxBytes }, [moving.head.buffer, moving.frame.buffer], signal)).bytes);
     },
     close: () => pool.close(),
   };

@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { frameMediaTypes } from '../api/dicomweb/frameTypes.ts';
+import { codecRows } from '../codecs/syntaxes.ts';
 import { isRetiredSopClass, storageSopClasses } from '../dicom/sopClasses.ts';
-import { transferSyntaxes } from '../dicom/transferSyntaxes.ts';
+import { transferSyntax, transferSyntaxes } from '../dicom/transferSyntaxes.ts';
 
 export const statementFile = path.resolve(import.meta.dirname, '..', 'docs', 'conformance-statement.md');
 
-/** The tables of the conformance statement that follow from dicom/, by the name of their marker. */
+/** The tables of the conformance statement that follow from code, by the name of their marker. */
 const tables: Readonly<Record<string, () => readonly string[]>> = {
   'storage-sop-classes': () => [
     '| SOP Class | UID |', '| --- | --- |',
@@ -14,6 +16,15 @@ const tables: Readonly<Record<string, () => readonly string[]>> = {
   'transfer-syntaxes': () => [
     '| Transfer Syntax | UID |', '| --- | --- |',
     ...[...transferSyntaxes.values()].filter(({ negotiable }) => negotiable).map(({ uid, name, retired }) => `| ${name}${retired ? ' (retired)' : ''} | ${uid} |`),
+  ],
+  'transcoding': () => [
+    '| Transfer Syntax | UID | decoded | encoded (without loss, verified) |', '| --- | --- | --- | --- |',
+    ...codecRows.map(({ transferSyntaxUID: uid, decodes, encodes }) => `| ${transferSyntax(uid)?.name ?? uid} | ${uid} | ${decodes ? 'yes' : 'no'} | ${encodes ? 'yes' : 'no'} |`),
+  ],
+  'frame-media-types': () => [
+    '| media type of frames | transfer syntaxes, the default first |', '| --- | --- |',
+    '| application/octet-stream | 1.2.840.10008.1.2.1; with `*` as stored |',
+    ...Object.entries(frameMediaTypes).map(([type, uids]) => `| ${type} | ${uids.join(', ')} |`),
   ],
 };
 

@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
-import { toExplicitLittleEndian } from '../../dicom/part10/explicitLittleEndian.ts';
-import { Unreadable } from '../../dicom/part10/source.ts';
+import type { Transcoder } from '../../codecs/transcoder.ts';
 import type { ArchiveStore, InstanceLocation, StudyIndex } from '../../stores/ports.ts';
 import type { TenantContext, TenantHandler } from '../context.ts';
 import { HttpProblem, notAcceptable, notFound } from '../problems.ts';
 import { isNotModified, sendStream } from '../stream.ts';
 import { acceptedFileOptions, type FileOption } from './accept.ts';
 import { resourceURL } from './attributes.ts';
-import { streamInstances, verified, type StreamedInstance } from './instanceStream.ts';
+import { giveInstance, type GiveOptions } from './givenInstance.ts';
+import { streamInstances, type StreamedInstance } from './instanceStream.ts';
 import { multipartContentType, multipartEnd, partStart } from './multipart.ts';
 import { nameOf, scopeOf, type Scope } from './parameters.ts';
-import { maxReencodedBytes, renditionOf, type Rendition } from './rendition.ts';
+import { maxTranscodedBytes, renditionOf } from './rendition.ts';
 
 export interface RetrieveDeps {
   readonly archive: Pick<ArchiveStore, 'readRange'>;
   readonly index: Pick<StudyIndex, 'locate' | 'version'>;
+  readonly codecs: Pick<Transcoder, 'transcode'>;
   /** Whether single instances are compared with the digest they were received with while they stream. */
   readonly verifyDigests: boolean;
 }
@@ -46,18 +47,20 @@ async function sendInstance(deps: RetrieveDeps, context: TenantContext, request:
   const etag = `"${location.sha256}${rendition.how === 'stored' ? '' : `-${rendition.transferSyntaxUID}`}"`;
   response.setHeader('ETag', etag);
   if (isNotModified(request.get('If-None-Match'), etag)) return void response.status(304).end();
-  const body = single(streamInstances(deps.archive, [location], context.signal), deps, rendition);
-  await sendStream(context, response, { status: 200, headers: {
-    'Content-Type': `application/dicom; transfer-syntax=${rendition.transferSyntaxUID}`,
-    'Content-Length': rendition.how === 'stored' ? String(location.lengthBytes) : undefined,
-  } }, body);
+  const options = { codecs: deps.codecs, verify: deps.verifyDigests, signal: context.signal };
+  const instances = streamInstances(deps.archive, [location], context.signal);
+  try {
+    const given = await giveInstance((await instances.next()).value as StreamedInstance, rendition, options);
+    await sendStream(context, response, { status: 200, headers: {
+      'Content-Type': `application/dicom; transfer-syntax=${given.transferSyntaxUID}`, 'Content-Length': String(given.lengthBytes),
+    } }, pieces(given.bytes));
+  } finally {
+    await instances.return(undefined);
+  }
 }
 
-async function* single(instances: AsyncGenerator<StreamedInstance>, deps: RetrieveDeps, rendition: Rendition): AsyncGenerator<Uint8Array> {
-  for await (const instance of instances) {
-    if (rendition.how === 'reencoded') yield await reencoded(instance, deps.verifyDigests);
-    else yield* checkedBytes(instance, deps.verifyDigests);
-  }
+async function* pieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* bytes;
 }
 
 interface MultipartAnswer {
@@ -80,7 +83,7 @@ async function sendMultipart(deps: RetrieveDeps, context: TenantContext, request
   const missing = found.seen.length - taken;
   const warning = `299 pacs "${missing} instances are not available in the transfer syntaxes asked for"`;
   const verify = deps.verifyDigests && scope.sopInstanceUID !== undefined;
-  const parts = new Parts(boundary, `${context.tenantUrl}/dicom-web`, ways, verify);
+  const parts = new Parts(boundary, `${context.tenantUrl}/dicom-web`, ways, { codecs: deps.codecs, verify, signal: context.signal });
   const given = found.all(missing > 0 ? (location) => renditionOf(location, ways) !== undefined : undefined);
   await sendStream(context, response, {
     status: missing > 0 ? 206 : 200,
@@ -92,13 +95,13 @@ class Parts {
   readonly #boundary: string;
   readonly #dicomWeb: string;
   readonly #ways: readonly FileOption[];
-  readonly #verify: boolean;
+  readonly #give: GiveOptions;
 
-  constructor(boundary: string, dicomWeb: string, ways: readonly FileOption[], verify: boolean) {
+  constructor(boundary: string, dicomWeb: string, ways: readonly FileOption[], give: GiveOptions) {
     this.#boundary = boundary;
     this.#dicomWeb = dicomWeb;
     this.#ways = ways;
-    this.#verify = verify;
+    this.#give = give;
   }
 
   async *body(instances: AsyncIterable<StreamedInstance>): AsyncGenerator<Uint8Array> {
@@ -107,35 +110,21 @@ class Parts {
       const { studyInstanceUID, seriesInstanceUID, sopInstanceUID, transferSyntaxUID } = instance.location;
       const rendition = renditionOf(instance.location, this.#ways);
       if (!rendition) throw new Error(`Instance ${sopInstanceUID} in transfer syntax ${transferSyntaxUID} cannot be given as asked`);
-      const whole = rendition.how === 'reencoded' ? await reencoded(instance, this.#verify) : undefined;
+      const given = await giveInstance(instance, rendition, this.#give);
       yield partStart(this.#boundary, {
-        contentType: `application/dicom; transfer-syntax=${rendition.transferSyntaxUID}`,
+        contentType: `application/dicom; transfer-syntax=${given.transferSyntaxUID}`,
         contentLocation: resourceURL(this.#dicomWeb, studyInstanceUID, seriesInstanceUID, sopInstanceUID),
-        contentLength: whole?.length ?? instance.location.lengthBytes,
+        contentLength: given.lengthBytes,
       }, first);
       first = false;
-      if (whole) yield whole;
-      else yield* checkedBytes(instance, this.#verify);
+      yield* given.bytes;
     }
     yield multipartEnd(this.#boundary);
   }
 }
 
-const checkedBytes = ({ location, bytes }: StreamedInstance, verify: boolean): AsyncGenerator<Buffer> => verify ? verified(bytes, location) : bytes;
-
-/** @throws HttpProblem 406 when the stored bytes are not what their transfer syntax says */
-async function reencoded(instance: StreamedInstance, verify: boolean): Promise<Buffer> {
-  const file = Buffer.concat(await Array.fromAsync(checkedBytes(instance, verify)), instance.location.lengthBytes);
-  try {
-    return toExplicitLittleEndian(file);
-  } catch (error) {
-    if (!(error instanceof Unreadable)) throw error;
-    throw notAcceptable(`Instance ${instance.location.sopInstanceUID} cannot be re-encoded: ${error.message} Ask with transfer-syntax=* for the file as it is stored.`);
-  }
-}
-
 const noRendition = (stored: string): HttpProblem => notAcceptable(
-  `It is stored in transfer syntax ${stored} and cannot be given as asked (what is not compressed is re-encoded up to ${maxReencodedBytes / 1024 / 1024} MiB). Ask with transfer-syntax=* for the file as it is stored.`);
+  `It is stored in transfer syntax ${stored} and cannot be given as asked (up to ${maxTranscodedBytes / 1024 / 1024} MiB are transcoded). Ask with transfer-syntax=* for the file as it is stored.`);
 
 /** The first items of a list, and the whole list. */
 interface Peeked<T> {

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { createApp, type AppDeps } from '../../../api/app.ts';
 import type { FlowDescription, Flows } from '../../../api/flowsClient.ts';
 import { createMetrics } from '../../../api/metrics.ts';
+import { createTranscoder } from '../../../codecs/transcoder.ts';
 import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { buildStudyDocuments, resolveStudy } from '../../../domain/documents.ts';
 import { pickIndexed } from '../../../domain/indexedAttributes.ts';
@@ -134,8 +135,9 @@ export async function anApi(given: Partial<AppDeps> & { readonly archive?: Memor
     { kind: 'dicom', destinationId: 'ws1', gatewayId: 'gw1', host: '127.0.0.1', port: 104, calledAETitle: 'WS1' },
     { kind: 'dicomweb', destinationId: 'other', url: 'https://pacs.example/dicom-web', authorization: 'Bearer secret' },
   ] }, undefined);
+  const codecs = createTranscoder({ threads: 1 });
   const app = createApp({
-    stores: { archive, index, audit: audit as never, tenants, deliveries }, flows, tokenKey, publicUrl: undefined, corsOrigins: [],
+    codecs, headerCacheBytes: 1024 * 1024, stores: { archive, index, audit: audit as never, tenants, deliveries }, flows, tokenKey, publicUrl: undefined, corsOrigins: [],
     ui: { url: 'http://ui.example', namespace: 'pacs' }, stow: { folder, maxBytes: 64 * 1024 * 1024, waitMs: 1000 }, verifyDigests: true,
     now: () => new Date(), checks: [], metrics: createMetrics(), log: pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) }), ...given,
   });
@@ -153,6 +155,7 @@ export async function anApi(given: Partial<AppDeps> & { readonly archive?: Memor
     },
     async close() {
       server.closeAllConnections();
+      await codecs.close();
       await new Promise((resolve) => server.close(resolve));
       await rm(folder, { recursive: true, force: true });
     },
