@@ -1,6 +1,8 @@
 import { createReleasePack } from './edge/releasePack.ts';
 import { createSetAsidePack } from './edge/setAsidePack.ts';
 import { createStagePack } from './edge/stagePack.ts';
+import { createAskRewrite } from './index/askRewrite.ts';
+import { createChooseInstance } from './index/chooseInstance.ts';
 import { createDropIndex } from './index/dropIndex.ts';
 import { createIndexStudy } from './index/indexStudy.ts';
 import { createRebuildAudit } from './index/rebuildAudit.ts';
@@ -36,6 +38,8 @@ export interface IngestActivities {
 }
 
 export interface IndexActivities {
+  readonly askRewrite: ActivityOf<typeof createAskRewrite>;
+  readonly chooseInstance: ActivityOf<typeof createChooseInstance>;
   readonly indexStudy: ActivityOf<typeof createIndexStudy>;
   readonly dropIndex: ActivityOf<typeof createDropIndex>;
   readonly rebuildPage: ActivityOf<typeof createRebuildPage>;

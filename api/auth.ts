@@ -8,9 +8,9 @@ export type Role = (typeof roles)[number];
 /** What a resource needs. */
 export type Right =
   | 'search' | 'retrieve' | 'store' | 'requestRoute' | 'readFlows' | 'steerFlows'
-  | 'readHistory' | 'readDeliveries' | 'readConflicts' | 'configure';
+  | 'readHistory' | 'readDeliveries' | 'readConflicts' | 'decideConflicts' | 'configure';
 
-const allRights: readonly Right[] = ['search', 'retrieve', 'store', 'requestRoute', 'readFlows', 'steerFlows', 'readHistory', 'readDeliveries', 'readConflicts', 'configure'];
+const allRights: readonly Right[] = ['search', 'retrieve', 'store', 'requestRoute', 'readFlows', 'steerFlows', 'readHistory', 'readDeliveries', 'readConflicts', 'decideConflicts', 'configure'];
 
 /** Role → rights. A token with several roles has the rights of each. */
 export const rightsOf: Readonly<Record<Role, readonly Right[]>> = {

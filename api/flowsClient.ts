@@ -1,4 +1,4 @@
-import type { AssociationEnded, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, RouteStudyInput } from '../workflows/contracts.ts';
+import type { AssociationEnded, ChooseCurrentInput, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, RouteStudyInput } from '../workflows/contracts.ts';
 
 /** A flow as the API tells of it. */
 export interface FlowDescription {
@@ -43,6 +43,8 @@ export interface Flows {
    * @returns the flow, with the request that it was started for
    */
   startRoute(flowId: string, input: RouteStudyInput, request: string): Promise<FlowDescription>;
+  /** Starts `chooseCurrent`. Each start has an ID of its own; an equal choice changes nothing. */
+  startChoice(input: ChooseCurrentInput): Promise<void>;
   /** @returns undefined when there is no such flow, or no more */
   describe(flowId: string): Promise<FlowDescription | undefined>;
   /** @returns undefined when no worker answered in time */

@@ -9,6 +9,7 @@ import { createMetadata } from './dicomweb/metadata.ts';
 import { createRetrieve } from './dicomweb/retrieve.ts';
 import { createSearch } from './dicomweb/search.ts';
 import { createStore } from './dicomweb/store.ts';
+import { createDecideConflict } from './conflicts.ts';
 import { createDecideFlow, createListFlows, createReadFlow, type FlowDeps } from './flows.ts';
 import type { Flows } from './flowsClient.ts';
 import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
@@ -72,6 +73,7 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     get('/flows/*flowId', 'readFlows', createReadFlow(flows)),
     get('/studies/:study/history', 'readHistory', createReadHistory({ audit })),
     get('/studies/:study/conflicts', 'readConflicts', createReadConflicts({ archive })),
+    post('/studies/:study/conflicts/:instance', 'decideConflicts', createDecideConflict({ archive, flows: deps.flows, now: deps.now })),
     get('/destinations/:destinationId/deliveries/:study', 'readDeliveries', createReadDeliveries({ deliveries })),
     get('/config', 'configure', createReadConfig({ tenants })),
     { method: 'put', path: '/config', right: 'configure', handler: createWriteConfig({ tenants }) },

@@ -3,7 +3,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo, type WorkflowHandle,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, type Priority as TemporalPriority, type SearchAttributePair } from '@temporalio/common';
-import type { Priority } from '../domain/tenant.ts';
+import { priorities, type Priority } from '../domain/tenant.ts';
 import {
   associationEndedSignal, packReadySignal, searchAttributes, statusQuery, taskQueues,
   type FlowState, type FlowStatus, type IngestAssociationInput, type RouteStudyInput,
@@ -38,7 +38,7 @@ export function createTemporalFlows(client: Client): Flows {
   };
 }
 
-const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | 'startRoute'> => ({
+const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | 'startRoute' | 'startChoice'> => ({
   async startIngest(flowId, input, packs, end) {
     const [first, ...rest] = packs;
     if (!first) throw new RangeError('An ingest without packs is not started');
@@ -47,6 +47,13 @@ const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | '
     });
     for (const pack of rest) await handle(flowId).signal(packReadySignal, pack);
     await handle(flowId).signal(associationEndedSignal, end);
+  },
+  async startChoice(input) {
+    const { tenantId, studyInstanceUID, flowId } = input;
+    await client.workflow.start('chooseCurrent', {
+      ...startOptions(flowId, { tenantId, priority: priorities.urgent }), args: [input], staticSummary: `Choice of instance ${input.sopInstanceUID}`,
+      typedSearchAttributes: [{ key: keys.tenantId, value: tenantId }, { key: keys.studyInstanceUID, value: studyInstanceUID }, { key: keys.flowState, value: 'RUNNING' }],
+    });
   },
   async startRoute(flowId, input, request) {
     try {

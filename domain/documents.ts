@@ -49,19 +49,24 @@ export const inCommitOrder = (packs: readonly PackIndex[]): readonly PackIndex[]
  * Decides from the pack indexes of one study alone: the first commit of a SOP Instance UID is current, the same bytes
  * again are a duplicate, other bytes or another series a conflict. A verdict that the commit recorded stands, so
  * that a clock set back changes no earlier decision: an instance committed as a conflict or a duplicate becomes current only
- * when no pack has it as accepted, and a conflict with another study never does.
+ * when no pack has it as accepted, and a conflict with another study never does. A choice (domain/choice.ts) goes before all that,
+ * but makes nothing current that is quarantined.
  */
 export function resolveStudy(packs: readonly PackIndex[]): ResolvedStudy {
   const current = new Map<string, CurrentInstance>();
   const setAside: SetAside[] = [];
   const ordered = inCommitOrder(packs).flatMap((pack) => pack.instances.map((instance) => ({ pack, instance })));
-  const accepted = ordered.filter(({ instance }) => instance.verdict === 'accepted');
-  const others = ordered.filter(({ instance }) => instance.verdict !== 'accepted');
-  for (const entry of [...accepted, ...others]) {
+  const chosen = ordered.filter(isChosen);
+  const accepted = ordered.filter((entry) => !isChosen(entry) && entry.instance.verdict === 'accepted');
+  const others = ordered.filter((entry) => !isChosen(entry) && entry.instance.verdict !== 'accepted');
+  for (const entry of [...chosen, ...accepted, ...others]) {
     const { pack, instance } = entry;
     const first = current.get(instance.sopInstanceUID);
-    const elsewhere = instance.conflictsWith && instance.conflictsWith.studyInstanceUID !== pack.studyInstanceUID;
-    if (instance.verdict === 'quarantined' || elsewhere) setAside.push(asideOf(entry, instance.verdict, instance.reason));
+    const elsewhere = instance.conflictsWith && instance.conflictsWith.studyInstanceUID !== pack.studyInstanceUID && !isChosen(entry);
+    const heldBy = heldElsewhere(instance);
+    if (instance.verdict === 'quarantined') setAside.push(asideOf(entry, instance.verdict, instance.reason));
+    else if (heldBy !== undefined) setAside.push(asideOf(entry, 'conflict', `Study ${heldBy} was chosen to hold this SOP Instance UID.`));
+    else if (elsewhere) setAside.push(asideOf(entry, instance.verdict, instance.reason));
     else if (!first) current.set(instance.sopInstanceUID, currentOf(entry));
     else setAside.push(besideCurrent(entry, first));
   }
@@ -120,6 +125,15 @@ function firstValues(level: readonly IndexedAttribute[], instances: readonly Cur
 
 type Entry = { readonly pack: PackIndex; readonly instance: IndexedInstance };
 
+function isChosen({ pack, instance }: Entry): boolean {
+  const decision = instance.choice?.decision;
+  return instance.verdict !== 'quarantined' && decision !== undefined && 'packId' in decision && decision.packId === pack.packId && decision.sha256 === instance.sha256;
+}
+
+function heldElsewhere({ choice }: IndexedInstance): string | undefined {
+  return choice && 'heldBy' in choice.decision ? choice.decision.heldBy : undefined;
+}
+
 const currentOf = ({ pack, instance }: Entry): CurrentInstance => ({
   sopInstanceUID: instance.sopInstanceUID, sopClassUID: instance.sopClassUID, transferSyntaxUID: instance.transferSyntaxUID,
   offsetBytes: instance.offsetBytes, lengthBytes: instance.lengthBytes, sha256: instance.sha256,
@@ -135,9 +149,11 @@ function asideOf({ pack, instance }: Entry, verdict: SetAside['verdict'], reason
 function besideCurrent(entry: Entry, first: CurrentInstance): SetAside {
   const { pack, instance } = entry;
   const same = first.sha256 === instance.sha256 && first.seriesInstanceUID === pack.seriesInstanceUID;
-  return same ? asideOf(entry, 'duplicate', duplicateReason) : asideOf(entry, 'conflict', conflictReason(first, entry));
+  return same ? asideOf(entry, 'duplicate', duplicateReason) : asideOf(entry, 'conflict', chosenReason(entry.instance) ?? conflictReason(first, entry));
 }
 
+const chosenReason = ({ choice }: IndexedInstance): string | undefined =>
+  choice && 'packId' in choice.decision ? `The instance in pack ${choice.decision.packId.slice(0, 12)} was chosen as current.` : undefined;
 export const duplicateReason = 'The same bytes were archived before; the first copy stays current.';
 const conflictReason = (first: CurrentInstance, { pack }: Entry): string =>
   first.seriesInstanceUID === pack.seriesInstanceUID

@@ -1,4 +1,5 @@
 import type { DicomJson } from '../dicom/json.ts';
+import type { StudyChoice } from './choice.ts';
 
 /** One Part 10 file inside a pack: who it is and where its bytes lie. */
 export interface PackedInstance {
@@ -48,6 +49,8 @@ export interface IndexedInstance extends PackedInstance {
   readonly reason?: string;
   /** Set for a conflict with an instance of another study or series. */
   readonly conflictsWith?: { readonly studyInstanceUID: string; readonly seriesInstanceUID: string };
+  /** The choice that counts for this SOP Instance UID. Laid over when a study's indexes are read; no pack's index holds it. */
+  readonly choice?: StudyChoice;
   /** The attributes that QIDO-RS and C-FIND match and return (domain/indexedAttributes.ts). Empty when quarantined. */
   readonly attributes: DicomJson;
 }

@@ -28,6 +28,16 @@ export function parsePackKey(key: string): (PackIdentity & { readonly part: Pack
   return part && { tenantId, studyInstanceUID, seriesInstanceUID, packId, part };
 }
 
+/** `tenants/<tenantId>/studies/<StudyInstanceUID>/choices/<number, eight digits>.json.gz`: which instance is current. No UID is named `choices`. */
+export const choiceKey = (tenantId: string, studyInstanceUID: string, number: number): string =>
+  `${studyPrefix(tenantId, studyInstanceUID)}choices/${String(number).padStart(8, '0')}.json.gz`;
+
+/** @returns undefined when the key is no choice's */
+export function parseChoiceKey(key: string): { readonly tenantId: string; readonly studyInstanceUID: string; readonly number: number } | undefined {
+  const [, tenantId, studyInstanceUID, number] = /^tenants\/([a-z0-9-]+)\/studies\/([0-9.]{1,64})\/choices\/(\d{8})\.json\.gz$/.exec(key) ?? [];
+  return tenantId && studyInstanceUID ? { tenantId, studyInstanceUID, number: Number(number) } : undefined;
+}
+
 /** The tenant's configuration: gateways, destinations, routing rules. */
 export const tenantConfigKey = (tenantId: string): string => `${tenantPrefix(tenantId)}config/tenant.json`;
 

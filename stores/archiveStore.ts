@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
+import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../domain/choice.ts';
 import { inCommitOrder } from '../domain/documents.ts';
 import type { InstanceHeader } from '../domain/instance.ts';
-import { packKey, parsePackKey, studyPrefix, tenantPrefix } from '../domain/keys.ts';
+import { choiceKey, packKey, parseChoiceKey, parsePackKey, studyPrefix, tenantPrefix } from '../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../domain/pack.ts';
 import { concurrently } from './concurrently.ts';
 import { inContext, StoreError, type StoreContext } from './errors.ts';
@@ -57,6 +58,10 @@ export function createArchiveStore({ s3, bucket: name, cacheBytes = 32 * 1024 * 
     listIndexes(tenantId, studyInstanceUID, signal) {
       const at = { tenantId, key: studyPrefix(tenantId, studyInstanceUID) };
       return inContext('Listing pack indexes', at, () => indexes.list(at.key, signal), signal);
+    },
+    addChoice(draft, signal) {
+      const at = { tenantId: draft.tenantId, key: `${studyPrefix(draft.tenantId, draft.studyInstanceUID)}choices` };
+      return inContext('Writing a choice', at, () => indexes.addChoice(draft, signal), signal);
     },
     listStudies(tenantId, page, signal) {
       const prefix = `${tenantPrefix(tenantId)}studies/`;
@@ -119,9 +124,31 @@ class IndexReader {
 
   async list(prefix: string, signal?: AbortSignal): Promise<readonly PackIndex[]> {
     const keys: string[] = [];
-    for await (const key of listKeys(this.#bucket, prefix, signal)) if (parsePackKey(key)?.part === 'index') keys.push(key);
+    const choiceKeys: string[] = [];
+    for await (const key of listKeys(this.#bucket, prefix, signal)) {
+      if (parsePackKey(key)?.part === 'index') keys.push(key);
+      else if (parseChoiceKey(key)) choiceKeys.push(key);
+    }
     const found = await concurrently(keys, indexReadsInFlight, (key) => this.#read(key, signal));
-    return inCommitOrder(found.filter((index) => index !== undefined));
+    return withChoices(inCommitOrder(found.filter((index) => index !== undefined)), await this.#readChoices(choiceKeys, signal));
+  }
+
+  /** Two writers at once take two numbers: the write-once key tells the second, which looks again. */
+  async addChoice(draft: ChoiceDraft, signal?: AbortSignal): Promise<StudyChoice> {
+    const prefix = `${studyPrefix(draft.tenantId, draft.studyInstanceUID)}choices/`;
+    for (;;) {
+      const keys = (await Array.fromAsync(listKeys(this.#bucket, prefix, signal))).filter((key) => parseChoiceKey(key));
+      const known = latestChoices(await this.#readChoices(keys, signal)).get(draft.sopInstanceUID);
+      if (known && isSameDecision(known, draft)) return known;
+      const choice: StudyChoice = { formatVersion: 1, ...draft, number: keys.length + 1 };
+      const key = choiceKey(draft.tenantId, draft.studyInstanceUID, choice.number);
+      if (await writeObject(this.#bucket, key, gzipJson(choice), 'new', { contentType: gzip, signal }) !== undefined) return choice;
+    }
+  }
+
+  async #readChoices(keys: readonly string[], signal?: AbortSignal): Promise<readonly StudyChoice[]> {
+    const objects = await concurrently(keys, indexReadsInFlight, (key) => readObject(this.#bucket, key, signal));
+    return objects.flatMap((object) => (object ? [gunzipJson<StudyChoice>(object.body).value] : []));
   }
 
   async #read(key: string, signal?: AbortSignal): Promise<PackIndex | undefined> {

@@ -2,9 +2,10 @@ import { Readable } from 'node:stream';
 import type { AuditEvent } from '../domain/audit.ts';
 import type { Trouble } from '../domain/circuit.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
+import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../domain/choice.ts';
 import { inCommitOrder } from '../domain/documents.ts';
 import type { InstanceHeader } from '../domain/instance.ts';
-import { deliveryKey, packKey, studyPrefix, tenantPrefix } from '../domain/keys.ts';
+import { choiceKey, deliveryKey, packKey, parseChoiceKey, studyPrefix, tenantPrefix } from '../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../domain/pack.ts';
 import type { TenantConfig } from '../domain/tenant.ts';
 import { emptyLedger } from './deliveryStore.ts';
@@ -23,6 +24,7 @@ export class MemoryArchive implements ArchiveStore {
   readonly packs = new Map<string, Buffer>();
   readonly headers = new Map<string, readonly InstanceHeader[]>();
   readonly indexes = new Map<string, PackIndex>();
+  readonly choices = new Map<string, StudyChoice>();
   /** Unfinished uploads: parts by number. */
   readonly uploads = new Map<string, Map<number, Buffer>>();
   partsWritten = 0;
@@ -84,7 +86,20 @@ export class MemoryArchive implements ArchiveStore {
 
   async listIndexes(tenantId: string, studyInstanceUID: string): Promise<readonly PackIndex[]> {
     const prefix = studyPrefix(tenantId, studyInstanceUID);
-    return inCommitOrder([...this.indexes].filter(([key]) => key.startsWith(prefix)).map(([, index]) => copy(index)));
+    return withChoices(inCommitOrder([...this.indexes].filter(([key]) => key.startsWith(prefix)).map(([, index]) => copy(index))), this.#choicesOf(tenantId, studyInstanceUID));
+  }
+
+  async addChoice(draft: ChoiceDraft): Promise<StudyChoice> {
+    const known = this.#choicesOf(draft.tenantId, draft.studyInstanceUID);
+    const counts = latestChoices(known).get(draft.sopInstanceUID);
+    if (counts && isSameDecision(counts, draft)) return copy(counts);
+    const choice: StudyChoice = { formatVersion: 1, ...draft, number: known.length + 1 };
+    this.choices.set(choiceKey(draft.tenantId, draft.studyInstanceUID, choice.number), copy(choice));
+    return choice;
+  }
+
+  #choicesOf(tenantId: string, studyInstanceUID: string): readonly StudyChoice[] {
+    return [...this.choices].filter(([key]) => parseChoiceKey(key)?.tenantId === tenantId && parseChoiceKey(key)?.studyInstanceUID === studyInstanceUID).map(([, choice]) => copy(choice));
   }
 
   async listStudies(tenantId: string, { cursor = '', limit }: { readonly cursor?: string | undefined; readonly limit: number }): Promise<StudyPage> {

@@ -3,9 +3,9 @@ import { vrOfTag } from '../dicom/tags.ts';
 import type { DicomJson } from '../dicom/json.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import { numberOf, textOf } from '../domain/indexedAttributes.ts';
-import type { InstanceLocation, MatchKey, QueryLevel, SearchRequest, SearchResult, StudyIndex } from './ports.ts';
+import type { InstanceHolder, InstanceLocation, MatchKey, QueryLevel, SearchRequest, SearchResult, StudyIndex } from './ports.ts';
 import { clausesOf } from './searchClauses.ts';
-import { instanceId, locationOf, seriesId, studyId } from './studyDocuments.ts';
+import { documentIds, instanceId, locationOf, seriesId, studyId } from './studyDocuments.ts';
 
 interface Stored {
   readonly version: number;
@@ -38,6 +38,15 @@ export class MemoryStudyIndex implements StudyIndex {
     this.#put('studies', studyId(tenantId, studyInstanceUID), { ...common, attributes: study.attributes });
   }
 
+  async replace(documents: StudyDocuments, version: number): Promise<{ readonly removedCount: number }> {
+    if (documents.study.summary.instanceCount > 0) await this.write(documents, version);
+    const kept = new Set(documentIds(documents));
+    const others = Object.values(this.documents).flatMap((level) => [...level].filter(([id, stored]) => stored.tenantId === documents.tenantId
+      && stored.studyInstanceUID === documents.studyInstanceUID && stored.version <= version && !kept.has(id)).map(([id]) => ({ level, id })));
+    for (const { level, id } of others) level.delete(id);
+    return { removedCount: others.length };
+  }
+
   async forgetTenant(tenantId: string): Promise<number> {
     const own = Object.values(this.documents).flatMap((level) => [...level].filter(([, stored]) => stored.tenantId === tenantId).map(([id]) => ({ level, id })));
     for (const { level, id } of own) level.delete(id);
@@ -62,6 +71,12 @@ export class MemoryStudyIndex implements StudyIndex {
     const asked = Object.entries({ tenantId, ...scope }).filter(([, uid]) => uid !== undefined);
     const found = this.#instances((location) => asked.every(([name, uid]) => location[name as keyof InstanceLocation] === uid));
     for (const { location } of found.toSorted((a, b) => compare(a.seriesInstanceUID!, b.seriesInstanceUID!) || orders.instances(a, b))) yield located(location);
+  }
+
+  async findHolders(tenantId: string, sopInstanceUIDs: readonly string[]): Promise<readonly InstanceHolder[]> {
+    return this.#instances((location) => location.tenantId === tenantId && sopInstanceUIDs.includes(location.sopInstanceUID))
+      .map(({ location: { sopInstanceUID, studyInstanceUID, packId, committedAt } }) => ({ sopInstanceUID, studyInstanceUID, packId, committedAt }))
+      .toSorted((a, b) => compare(a.committedAt, b.committedAt) || compare(a.packId, b.packId));
   }
 
   async findElsewhere(tenantId: string, series: Parameters<StudyIndex['findElsewhere']>[1], sopInstanceUIDs: readonly string[]): Promise<ReadonlyMap<string, InstanceLocation>> {

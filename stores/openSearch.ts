@@ -22,10 +22,10 @@ export type DocumentWrite = { readonly index: string; readonly id: string; reado
 export type DocumentRemoval = { readonly index: string; readonly id: string; readonly version: number };
 
 /** Removes documents by one bulk request. Those that are gone, or written since, are no failure. */
-export async function removeDocuments(client: OpenSearchClient, tenantId: string, removals: readonly DocumentRemoval[]): Promise<void> {
+export async function removeDocuments(client: OpenSearchClient, tenantId: string, removals: readonly DocumentRemoval[], refresh: Refresh = false): Promise<void> {
   if (removals.length === 0) return;
   const body = removals.map(({ index, id, version }) => `${JSON.stringify({ delete: { _index: index, _id: id, version, version_type: 'external_gte' } })}\n`).join('');
-  const answer = await client.bulk({ body: body as never });
+  const answer = await client.bulk({ body: body as never, refresh });
   const failed = answer.body.items.map((item) => item.delete).find((item) => item !== undefined && item.status >= 300 && item.status !== 409 && item.status !== 404);
   if (failed) throw new StoreError(`OpenSearch did not remove a document: HTTP ${failed.status}`, { tenantId, key: `${failed._index}/${failed._id}` });
 }

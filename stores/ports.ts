@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { AuditEvent } from '../domain/audit.ts';
 import type { Trouble } from '../domain/circuit.ts';
+import type { ChoiceDraft, StudyChoice } from '../domain/choice.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
@@ -57,8 +58,10 @@ export interface ArchiveStore {
   commitIndex(index: PackIndex, signal?: AbortSignal): Promise<PackIndex>;
   /** Cached: indexes never change. @returns undefined when the pack is not committed */
   getIndex(pack: PackIdentity, signal?: AbortSignal): Promise<PackIndex | undefined>;
-  /** Every committed pack of a study, in commit order (committedAt, then packId). */
+  /** Every committed pack of a study, in commit order (committedAt, then packId), with the study's choices laid over. */
   listIndexes(tenantId: string, studyInstanceUID: string, signal?: AbortSignal): Promise<readonly PackIndex[]>;
+  /** Writes the next choice of a study, once. @returns the one that counts: an equal decision that counts already is not written again */
+  addChoice(draft: ChoiceDraft, signal?: AbortSignal): Promise<StudyChoice>;
   /** Studies that have anything in the archive, committed or not, a page at a time; `cursor` is the `next` of the page before. */
   listStudies(tenantId: string, page: { readonly cursor?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<StudyPage>;
   /** A ranged GET of the pack's tar, streamed. Destroying the stream stops the read. */
@@ -67,6 +70,9 @@ export interface ArchiveStore {
 
 /** Where the index says an instance's bytes lie. */
 export interface InstanceLocation extends Omit<IndexedInstance, 'attributes'>, PackIdentity {}
+
+/** A study that holds an instance as current, and the commit that brought it. */
+export type InstanceHolder = Pick<InstanceLocation, 'sopInstanceUID' | 'studyInstanceUID' | 'packId'> & { readonly committedAt: string };
 
 export type QueryLevel = 'studies' | 'series' | 'instances';
 
@@ -103,10 +109,16 @@ export class UnsupportedMatch extends Error {
 export interface StudyIndex {
   /**
    * Writes the documents it is given, and removes none: `instances` may be those of some packs only. `version` is
-   * external and monotonic (the number of the study's committed packs): an older one changes nothing, an equal one
+   * external and monotonic (`studyVersion`): an older one changes nothing, an equal one
    * writes the same again.
    */
   write(documents: StudyDocuments, version: number): Promise<void>;
+  /**
+   * Makes the documents of a study be these and no others: writes them all and removes what the index has of the study beside them.
+   *
+   * @returns how many were removed
+   */
+  replace(documents: StudyDocuments, version: number, signal?: AbortSignal): Promise<{ readonly removedCount: number }>;
   /**
    * Removes every study, series and instance document of a tenant, page by page; a document written again later is taken at
    * the version it had.
@@ -119,6 +131,8 @@ export interface StudyIndex {
   search(request: SearchRequest): Promise<SearchResult>;
   /** Locations of current instances of a study, series or instance, ordered by series, instance number, UID. */
   locate(tenantId: string, scope: { readonly studyInstanceUID: string; readonly seriesInstanceUID?: string; readonly sopInstanceUID?: string }): AsyncIterable<InstanceLocation>;
+  /** Every study that holds one of these instances as current, in commit order. Refreshes first, so that it sees all that was written. */
+  findHolders(tenantId: string, sopInstanceUIDs: readonly string[]): Promise<readonly InstanceHolder[]>;
   /** Which of these instances other studies or series of the tenant hold as current. */
   findElsewhere(tenantId: string, series: { readonly studyInstanceUID: string; readonly seriesInstanceUID: string }, sopInstanceUIDs: readonly string[]): Promise<ReadonlyMap<string, InstanceLocation>>;
 }

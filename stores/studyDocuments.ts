@@ -39,6 +39,13 @@ export function* documentWrites(documents: StudyDocuments, version: number): Ite
     body: { ...common, summary: study.summary, ...studyOrder(study.attributes), ...searchable(study.attributes) } };
 }
 
+/** IDs of what a study's documents are; of a study without current instances none. Equal IDs of two levels cannot be: the UIDs in them count. */
+export function documentIds({ tenantId, studyInstanceUID, study, series, instances }: StudyDocuments): readonly string[] {
+  if (study.summary.instanceCount === 0) return [];
+  return [studyId(tenantId, studyInstanceUID), ...series.map(({ seriesInstanceUID }) => seriesId(tenantId, studyInstanceUID, seriesInstanceUID)),
+    ...instances.map(({ sopInstanceUID }) => instanceId(tenantId, studyInstanceUID, sopInstanceUID))];
+}
+
 const searchable = (attributes: DicomJson): object => ({ attributes, ...searchTerms(attributes) });
 
 /** Sort fields; undefined ones are not written. */

@@ -1,13 +1,13 @@
 import type { DicomJson } from '../dicom/json.ts';
-import type { StudySummary } from '../domain/documents.ts';
+import type { StudyDocuments, StudySummary } from '../domain/documents.ts';
 import { indexNames } from '../domain/keys.ts';
 import { chunksOf } from './concurrently.ts';
 import { inContext, statusOf } from './errors.ts';
 import { getDocument, removeDocuments, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
-import { UnsupportedMatch, type InstanceLocation, type StudyIndex } from './ports.ts';
+import { UnsupportedMatch, type InstanceHolder, type InstanceLocation, type StudyIndex } from './ports.ts';
 import { filtersOf, searchOf } from './searchQuery.ts';
 import { searchAll, searchPage, type Query } from './sortedSearch.ts';
-import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
+import { documentIds, documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
 
 export interface StudyIndexValues {
   readonly client: OpenSearchClient;
@@ -28,6 +28,11 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
     write: (documents, version) => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
       writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh)),
 
+    replace: (documents, version, signal) => inContext('Replacing a study\'s documents', about(documents.tenantId, documents.studyInstanceUID), async () => {
+      if (documents.study.summary.instanceCount > 0) await writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh);
+      return { removedCount: await removeOthers(client, documents, version, refresh, signal) };
+    }),
+
     forgetTenant: (tenantId, signal) => inContext('Forgetting a tenant\'s documents', { tenantId, key: 'all studies' }, async () => {
       let count = 0;
       for (const index of [indexNames.studies, indexNames.series, indexNames.instances]) count += await forget(client, tenantId, index, signal);
@@ -47,6 +52,18 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
 
     locate: (tenantId, scope) => locate(client, tenantId, scope),
 
+    findHolders: (tenantId, sopInstanceUIDs) => inContext('Looking for the holders of instances', { tenantId, key: 'all studies' }, async () => {
+      await client.indices.refresh({ index: indexNames.instances });
+      const holders: InstanceHolder[] = [];
+      for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
+        for await (const { sopInstanceUID, studyInstanceUID, packId, committedAt } of searchAll<InstanceSource>(client, {
+          index: indexNames.instances, filters: filtersOf(tenantId, { terms: { sopInstanceUID: uids } }), fields: ['sopInstanceUID', 'studyInstanceUID', 'packId', 'committedAt'],
+          sort: [{ committedAt: 'asc' }, { packId: 'asc' }, { sopInstanceUID: 'asc' }, { studyInstanceUID: 'asc' }],
+        })) holders.push({ sopInstanceUID, studyInstanceUID, packId, committedAt });
+      }
+      return holders;
+    }),
+
     findElsewhere: (tenantId, series, sopInstanceUIDs) => inContext('Looking for instances elsewhere', about(tenantId, series.studyInstanceUID), async () => {
       const found = new Map<string, InstanceLocation>();
       for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
@@ -63,6 +80,35 @@ function throwIfTooComplex(error: unknown): never {
     throw new UnsupportedMatch('The wild cards of the query are too many to be searched by; make it more exact.');
   }
   throw error;
+}
+
+/** Removes what the index has of a study beside its documents, unless it was written at a later version. */
+async function removeOthers(client: OpenSearchClient, documents: StudyDocuments, version: number, refresh: Refresh, signal?: AbortSignal): Promise<number> {
+  const { tenantId, studyInstanceUID } = documents;
+  const kept = new Set(documentIds(documents));
+  let count = 0;
+  for (const [index, key] of [[indexNames.studies, 'studyInstanceUID'], [indexNames.series, 'seriesInstanceUID'], [indexNames.instances, 'sopInstanceUID']] as const) {
+    await client.indices.refresh({ index });
+    for await (const found of documentsOf(client, index, key, filtersOf(tenantId, { term: { studyInstanceUID } }), signal)) {
+      const others = found.filter((hit) => !kept.has(hit.id) && hit.version <= version);
+      await removeDocuments(client, tenantId, others.map(({ id }) => ({ index, id, version })), refresh);
+      count += others.length;
+    }
+  }
+  return count;
+}
+
+/** IDs and versions of an index's documents, a page at a time, ordered by a field that no two of them share. */
+async function* documentsOf(client: OpenSearchClient, index: string, key: string, filters: readonly Query[], signal?: AbortSignal): AsyncGenerator<readonly { readonly id: string; readonly version: number }[]> {
+  for (let after: readonly unknown[] | undefined; ;) {
+    signal?.throwIfAborted();
+    const answer = await client.search({ index, body: { query: { bool: { filter: filters } }, sort: [{ [key]: 'asc' }], size: forgetPage, version: true, _source: false,
+      ...(after ? { search_after: after } : {}) } as never });
+    const hits = answer.body.hits.hits as readonly { readonly _id?: string; readonly _version?: number; readonly sort?: readonly unknown[] }[];
+    if (hits.length > 0) yield hits.map(({ _id = '', _version = 0 }) => ({ id: _id, version: _version }));
+    if (hits.length < forgetPage) return;
+    after = hits.at(-1)!.sort;
+  }
 }
 
 /** Removes a tenant's documents of one index, a page at a time, until a search finds none. */

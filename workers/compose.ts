@@ -4,6 +4,8 @@ import { alive } from '../activities/heartbeat.ts';
 import { createReleasePack } from '../activities/edge/releasePack.ts';
 import { createSetAsidePack } from '../activities/edge/setAsidePack.ts';
 import { createStagePack } from '../activities/edge/stagePack.ts';
+import { createAskRewrite } from '../activities/index/askRewrite.ts';
+import { createChooseInstance } from '../activities/index/chooseInstance.ts';
 import { createDropIndex } from '../activities/index/dropIndex.ts';
 import { createIndexStudy } from '../activities/index/indexStudy.ts';
 import { createRebuildAudit } from '../activities/index/rebuildAudit.ts';
@@ -64,7 +66,9 @@ const ingestActivities = ({ config, stores, client }: Deps): IngestActivities =>
   recordAudit: createRecordAudit(stores),
 });
 
-const indexActivities = ({ stores }: Deps): IndexActivities => ({
+const indexActivities = ({ config, stores, client }: Deps): IndexActivities => ({
+  askRewrite: alive(createAskRewrite({ client, ...config.study })),
+  chooseInstance: alive(createChooseInstance(stores)),
   indexStudy: alive(createIndexStudy(stores)),
   dropIndex: createDropIndex(stores),
   rebuildPage: createRebuildPage(stores),

@@ -9,7 +9,7 @@ export const taskQueues = { core: 'pacs-core', ingest: 'pacs-ingest', index: 'pa
 export const searchAttributes = {
   tenantId: 'TenantId', gatewayId: 'GatewayId', studyInstanceUID: 'StudyInstanceUID', studyInstanceUIDs: 'StudyInstanceUIDs',
   flowState: 'FlowState', errorType: 'ErrorType', origin: 'Origin', ruleId: 'RuleId', destinationId: 'DestinationId',
-  instanceCount: 'InstanceCount', receivedAt: 'ReceivedAt',
+  instanceCount: 'InstanceCount', conflictCount: 'ConflictCount', receivedAt: 'ReceivedAt',
 } as const;
 
 export type FlowState = 'RUNNING' | 'EDGE_OFFLINE' | 'DESTINATION_AWAY' | 'ATTENTION' | 'PAUSED' | 'DONE' | 'REJECTED';
@@ -93,6 +93,8 @@ export interface StudyCarried {
   readonly indexedAt: string;
   /** The study's revision that routes were last started for. */
   readonly routedRevision: number;
+  /** A rewrite was asked for and is not done. */
+  readonly rewrite?: boolean;
   readonly revision: number;
   /** What a person chose: it goes before what rules say. */
   readonly priority?: Priority;
@@ -108,6 +110,9 @@ export interface RegisteredPack {
 }
 export const addPackUpdate = 'addPack';
 export interface AddPackResult { readonly duplicate: boolean }
+/** Update of `studyLifecycle`: write all documents of the study again, because a choice was made or the index lacks or has what it should not. Starts no routes. */
+export const rewriteUpdate = 'rewrite';
+export interface StudyIdentity { readonly tenantId: string; readonly studyInstanceUID: string }
 
 /** Input of `routeStudy`: one study to one destination. */
 export interface RouteStudyInput {
@@ -198,6 +203,21 @@ export interface FlowStatus {
   readonly sentence: string;
   readonly counts: Readonly<Record<string, number>>;
 }
+
+/** Input of `chooseCurrent`: an admin's choice of the instance that is current of a SOP Instance UID. */
+export interface ChooseCurrentInput extends StudyIdentity {
+  readonly sopInstanceUID: string;
+  readonly packId: string;
+  readonly sha256: string;
+  readonly by: string;
+  readonly why: string;
+  /** ISO 8601 UTC. */
+  readonly at: string;
+  readonly flowId: string;
+}
+
+/** Result of `chooseCurrent`: how many studies write their documents again. */
+export interface ChooseCurrentOutcome { readonly studyCount: number }
 
 /** Input of `reindexTenant`: one admin's request. */
 export interface ReindexTenantInput {

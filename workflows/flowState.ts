@@ -7,6 +7,7 @@ export const keys = {
   flowState: keyword(searchAttributes.flowState),
   errorType: keyword(searchAttributes.errorType),
   studyInstanceUIDs: defineSearchAttributeKey(searchAttributes.studyInstanceUIDs, SearchAttributeType.KEYWORD_LIST),
+  conflictCount: defineSearchAttributeKey(searchAttributes.conflictCount, SearchAttributeType.INT),
   instanceCount: defineSearchAttributeKey(searchAttributes.instanceCount, SearchAttributeType.INT),
 } as const;
 

@@ -17,14 +17,19 @@ export const reindexWorkflowId = (tenantId: string, jobId: string): string => `$
 /** The flow of a destination that deliveries wait for. */
 export const destinationWorkflowId = (tenantId: string, destinationId: string): string => `${tenantId}/destination/${destinationId}`;
 
+export const sweepWorkflowId = (tenantId: string, jobId: string): string => `${tenantId}/sweep/${jobId}`;
+
+export const choiceWorkflowId = (tenantId: string, studyInstanceUID: string, requestId: string): string => `${tenantId}/choice/${studyInstanceUID}/${requestId}`;
+
 export const edgeTaskQueue = (tenantId: string, gatewayId: string): string => `edge/${tenantId}/${gatewayId}`;
 
 export type WorkflowId =
   | { readonly kind: 'ingest'; readonly tenantId: string; readonly gatewayId: string; readonly associationId: string }
   | { readonly kind: 'study'; readonly tenantId: string; readonly studyInstanceUID: string }
   | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string }
-  | { readonly kind: 'reindex'; readonly tenantId: string; readonly jobId: string }
-  | { readonly kind: 'destination'; readonly tenantId: string; readonly destinationId: string };
+  | { readonly kind: 'destination'; readonly tenantId: string; readonly destinationId: string }
+  | { readonly kind: 'choice'; readonly tenantId: string; readonly studyInstanceUID: string; readonly requestId: string }
+  | { readonly kind: 'reindex' | 'sweep'; readonly tenantId: string; readonly jobId: string };
 
 /** @returns undefined when the text is none of our workflow IDs. */
 export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
@@ -33,8 +38,9 @@ export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
   if (!tenantId || !first) return undefined;
   if (kind === 'ingest' && second && rest.length === 2) return { kind, tenantId, gatewayId: first, associationId: second };
   if (kind === 'study' && rest.length === 1) return { kind, tenantId, studyInstanceUID: first };
-  if (kind === 'reindex' && rest.length === 1) return { kind, tenantId, jobId: first };
   if (kind === 'destination' && rest.length === 1) return { kind, tenantId, destinationId: first };
+  if (kind === 'choice' && second && rest.length === 2) return { kind, tenantId, studyInstanceUID: first, requestId: second };
+  if ((kind === 'reindex' || kind === 'sweep') && rest.length === 1) return { kind, tenantId, jobId: first };
   if (kind === 'route' && second && third && rest.length === 3) {
     const [ruleOrRequest, revision] = [decoded(second), decoded(third)];
     if (ruleOrRequest !== undefined && revision !== undefined) return { kind, tenantId, studyInstanceUID: first, ruleOrRequest, revision };

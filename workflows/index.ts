@@ -1,5 +1,6 @@
 /** What a worker of role `core` registers. */
 export { destinationCircuit } from './destinationCircuit.ts';
+export { chooseCurrent } from './chooseCurrent.ts';
 export { ingestAssociation } from './ingestAssociation.ts';
 export { reindexTenant } from './reindexTenant.ts';
 export { routeStudy } from './routeStudy.ts';

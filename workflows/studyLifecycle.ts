@@ -4,7 +4,7 @@ import type { IndexActivities, RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { PlannedRoute } from '../domain/routing.ts';
 import { priorities } from '../domain/tenant.ts';
-import { addPackUpdate, searchAttributes, taskQueues, type AddPackResult, type RegisteredPack, type StudyLifecycleInput } from './contracts.ts';
+import { addPackUpdate, rewriteUpdate, searchAttributes, taskQueues, type AddPackResult, type RegisteredPack, type StudyIdentity, type StudyLifecycleInput } from './contracts.ts';
 import { keys, openFlowBoard } from './flowState.ts';
 import { routeWorkflowId } from './ids.ts';
 import { openParkingLot } from './park.ts';
@@ -48,11 +48,21 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     return { duplicate };
   }, { description: 'A committed pack of this study, to index. Sent by registerPack.', validator: (pack) => refuseForeign(input, pack) });
 
+  let rewrite = input.carried?.rewrite ?? false;
+  setHandler(defineUpdate<void, [StudyIdentity]>(rewriteUpdate), () => {
+    rewrite = true;
+  }, { description: 'Writes all documents of this study again.', validator: (study) => refuseForeign(input, { ...study, packId: '' }) });
+
   const index = async () => {
     const packIds = waiting.splice(0, maxBatch);
-    board.say(`Indexes ${packIds.length} packs.`);
-    const result = await parking.run('Indexing', () => indexStudy({ tenantId, studyInstanceUID, packIds }));
+    const isRouted = routedRevision === instanceCount;
+    if (packIds.length === 0) rewrite = false;
+    board.say(packIds.length === 0 ? 'Writes all documents again.' : `Indexes ${packIds.length} packs.`);
+    const result = await parking.run('Indexing', () => indexStudy({ tenantId, studyInstanceUID, ...(packIds.length === 0 ? {} : { packIds }) }));
     if (!result.done) return;
+    // A rewrite by itself routes nothing: what was routed stays so.
+    if (packIds.length === 0 && isRouted) routedRevision = result.value.instanceCount;
+    if (result.value.conflictCount !== (summary['conflictCount'] ?? 0)) upsertSearchAttributes([{ key: keys.conflictCount, value: result.value.conflictCount }]);
     if (result.value.instanceCount !== instanceCount) upsertSearchAttributes([{ key: keys.instanceCount, value: result.value.instanceCount }]);
     ({ instanceCount } = result.value);
     summary = { ...result.value };
@@ -61,8 +71,8 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
   };
 
   for (;;) {
-    await condition(() => waiting.length > 0, routedRevision === instanceCount ? input.closeAfterMs : input.quietMs);
-    if (waiting.length > 0) await index();
+    await condition(() => waiting.length > 0 || rewrite, routedRevision === instanceCount ? input.closeAfterMs : input.quietMs);
+    if (waiting.length > 0 || rewrite) await index();
     else if (routedRevision !== instanceCount) {
       const stableAt = new Date().toISOString();
       const revision = instanceCount;
@@ -74,7 +84,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     } else {
       await parking.settled();
       // No await between this check and the return: a pack accepted in between would be lost.
-      if (waiting.length === 0 && allHandlersFinished()) {
+      if (waiting.length === 0 && !rewrite && allHandlersFinished()) {
         board.close('DONE', `${instanceCount} instances are indexed; the next pack opens this study again.`);
         return;
       }
@@ -82,7 +92,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     if (workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
       await condition(allHandlersFinished);
       await continueAsNew<typeof studyLifecycle>({ ...input, carried: {
-        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt,
+        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt, ...(rewrite ? { rewrite } : {}),
         ...(urgency.chosen ? { priority: urgency.chosen } : {}) } });
     }
   }
@@ -112,7 +122,7 @@ async function startRoute({ tenantId, studyInstanceUID }: StudyLifecycleInput, r
 }
 
 /** A study takes its own packs alone: registerPack gives up on a refused one, and its flow parks. */
-function refuseForeign({ tenantId, studyInstanceUID }: StudyLifecycleInput, pack: RegisteredPack | undefined): void {
+function refuseForeign({ tenantId, studyInstanceUID }: StudyLifecycleInput, pack: Partial<Pick<RegisteredPack, 'tenantId' | 'studyInstanceUID' | 'packId'>> | undefined): void {
   if (pack?.tenantId !== tenantId || pack.studyInstanceUID !== studyInstanceUID || typeof pack.packId !== 'string') {
     throw ApplicationFailure.nonRetryable('This pack is of another study or tenant', 'StudyMismatch');
   }

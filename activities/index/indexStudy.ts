@@ -1,11 +1,12 @@
 import { cancellationSignal } from '@temporalio/activity';
+import { studyVersion } from '../../domain/choice.ts';
 import { buildStudyDocuments, type StudySummary } from '../../domain/documents.ts';
 import type { ArchiveStore, StudyIndex } from '../../stores/ports.ts';
 
 export interface IndexStudyInput {
   readonly tenantId: string;
   readonly studyInstanceUID: string;
-  /** The packs whose instances to write; absent writes those of all packs. */
+  /** The packs whose instances to write; absent writes those of all packs and removes documents that are not the study's any more. */
   readonly packIds?: readonly string[];
 }
 
@@ -16,7 +17,7 @@ export interface IndexedStudy extends StudySummary {
 
 /**
  * Writes the documents of a study from its pack indexes: those of the study and its series always, instance documents of
- * the packs named. The version is the number of committed packs, so an attempt that was overtaken changes nothing, and
+ * the packs named. The version is the number of committed packs and choices, so an attempt that was overtaken changes nothing, and
  * running twice writes the same again.
  */
 export const createIndexStudy = (deps: { readonly archive: ArchiveStore; readonly index: StudyIndex }) =>
@@ -24,10 +25,13 @@ export const createIndexStudy = (deps: { readonly archive: ArchiveStore; readonl
     const packs = await deps.archive.listIndexes(tenantId, studyInstanceUID, cancellationSignal());
     if (packs.length === 0) return { packCount: 0, ...nothing };
     const documents = buildStudyDocuments(packs);
+    const version = studyVersion(packs);
     const named = packIds && new Set(packIds);
-    const instances = named ? documents.instances.filter(({ packId }) => named.has(packId)) : documents.instances;
     // A study with nothing but quarantined instances has no document: a reader would find it empty.
-    if (documents.study.summary.instanceCount > 0) await deps.index.write({ ...documents, instances }, packs.length);
+    if (!named) await deps.index.replace(documents, version, cancellationSignal());
+    else if (documents.study.summary.instanceCount > 0) {
+      await deps.index.write({ ...documents, instances: documents.instances.filter(({ packId }) => named.has(packId)) }, version);
+    }
     return { packCount: packs.length, ...documents.study.summary };
   };
 

@@ -1,4 +1,5 @@
 import { cancellationSignal } from '@temporalio/activity';
+import { studyVersion } from '../../domain/choice.ts';
 import { buildStudyDocuments } from '../../domain/documents.ts';
 import type { ArchiveStore, StudyIndex } from '../../stores/ports.ts';
 import { withHeartbeat } from '../heartbeat.ts';
@@ -31,7 +32,7 @@ export const createRebuildPage = (deps: { readonly archive: ArchiveStore; readon
         const packs = await deps.archive.listIndexes(tenantId, studyInstanceUID, signal);
         const documents = packs.length > 0 ? buildStudyDocuments(packs) : undefined;
         if (!documents?.instances.length) continue;
-        await deps.index.write(documents, packs.length);
+        await deps.index.write(documents, studyVersion(packs));
         studyCount++;
         instanceCount += documents.instances.length;
       }

@@ -1,17 +1,11 @@
-import { WithStartWorkflowOperation, WorkflowUpdateFailedError, type Client } from '@temporalio/client';
-import { ApplicationFailure, SearchAttributeType, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import type { Priority } from '../../domain/tenant.ts';
-import { addPackUpdate, searchAttributes, taskQueues, type AddPackResult, type RegisteredPack, type StudyLifecycleInput } from '../../workflows/contracts.ts';
-import { studyWorkflowId } from '../../workflows/ids.ts';
+import { addPackUpdate, type AddPackResult, type RegisteredPack } from '../../workflows/contracts.ts';
 import { packName, permanent } from '../failure.ts';
+import { startOfStudy, type StudyFlowDeps, type StudyWorkflow } from '../studyFlow.ts';
 
-type StudyWorkflow = (input: StudyLifecycleInput) => Promise<void>;
-
-export interface RegisterPackDeps {
-  readonly client: () => Client;
-  readonly quietMs: number;
-  readonly closeAfterMs: number;
-}
+export type RegisterPackDeps = StudyFlowDeps;
 
 /** Shorter than the activity's own timeout: an attempt that was given up leaves no call behind. */
 const callTimeoutMs = 20_000;
@@ -24,17 +18,7 @@ const callTimeoutMs = 20_000;
  */
 export const createRegisterPack = (deps: RegisterPackDeps) =>
   async function registerPack(pack: RegisteredPack, priority: Priority): Promise<AddPackResult> {
-    const { tenantId, studyInstanceUID } = pack;
-    const input: StudyLifecycleInput = { tenantId, studyInstanceUID, quietMs: deps.quietMs, closeAfterMs: deps.closeAfterMs };
-    const startWorkflowOperation = new WithStartWorkflowOperation<StudyWorkflow>('studyLifecycle', {
-      workflowId: studyWorkflowId(tenantId, studyInstanceUID), taskQueue: taskQueues.core, args: [input],
-      staticSummary: `Study ${studyInstanceUID}: index and routes`,
-      workflowIdConflictPolicy: 'USE_EXISTING', workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      priority: { priorityKey: priority, fairnessKey: tenantId },
-      typedSearchAttributes: new TypedSearchAttributes([
-        keyword(searchAttributes.tenantId, tenantId), keyword(searchAttributes.studyInstanceUID, studyInstanceUID), keyword(searchAttributes.flowState, 'RUNNING'),
-      ]),
-    });
+    const startWorkflowOperation = startOfStudy(deps, pack, priority);
     const client = deps.client();
     try {
       return await client.withDeadline(Date.now() + callTimeoutMs, () =>
@@ -48,6 +32,3 @@ export const createRegisterPack = (deps: RegisterPackDeps) =>
 
 const isRefused = (error: unknown): boolean =>
   error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure && error.cause.type === 'StudyMismatch';
-
-
-const keyword = (name: string, value: string) => ({ key: defineSearchAttributeKey(name, SearchAttributeType.KEYWORD), value });

@@ -4,8 +4,8 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { permanent } from '../../activities/failure.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
-import { taskQueues } from '../../workflows/contracts.ts';
-import { destinationWorkflowId } from '../../workflows/ids.ts';
+import { taskQueues, type ChooseCurrentInput } from '../../workflows/contracts.ts';
+import { choiceWorkflowId, destinationWorkflowId } from '../../workflows/ids.ts';
 import { aRoute, anAssociation } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
 import { aSite, until } from '../workflows/site.ts';
@@ -14,7 +14,7 @@ import { aStudyOf } from '../workflows/studies.ts';
 /**
  * Records histories of every workflow, to be replayed on each change (replay.test.ts):
  *
- *     node test/replay/record.ts <label>
+ *     node test/replay/record.ts <label> [workflow]
  *
  * Record before a change of a workflow's order of steps, with a label that says which version it was, and keep the old files:
  * flows of that version may still run.
@@ -101,6 +101,15 @@ const recordings: Readonly<Record<string, Recording>> = {
     await flow.result();
     return flow.handle;
   },
+  'chooseCurrent-chosen': async (server) => {
+    const { tenantId } = aSite({ chooseInstance: async ({ studyInstanceUID }) => ['1.2.4', studyInstanceUID] });
+    const flowId = choiceWorkflowId(tenantId, '1.2.3', 'request-1');
+    const input: ChooseCurrentInput = { tenantId, studyInstanceUID: '1.2.3', sopInstanceUID: '1.2.3.1', packId: 'a'.repeat(64), sha256: 'b'.repeat(64),
+      by: 'Ada', why: 'right patient', at: '2024-05-01T10:00:00.000Z', flowId };
+    const handle = await server.client.workflow.start('chooseCurrent', { workflowId: flowId, taskQueue: taskQueues.core, args: [input] });
+    await handle.result();
+    return handle;
+  },
   'reindexTenant-continued': async (server) => {
     const { tenantId } = aSite();
     const handle = await server.client.workflow.start('reindexTenant', { workflowId: `${tenantId}/reindex/job-1`, taskQueue: taskQueues.core, args: [{ tenantId }] });
@@ -117,12 +126,12 @@ function withoutMachine(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'stackTrace').map(([name, member]) => [name, withoutMachine(member)]));
 }
 
-async function main(label: string | undefined): Promise<void> {
+async function main(label: string | undefined, workflow: string | undefined): Promise<void> {
   if (!label || !/^[a-z0-9.-]+$/.test(label)) throw new Error('Give a label for the version that is recorded: letters, digits, dots, hyphens');
   await mkdir(folder, { recursive: true });
   const [plain, short] = [await startTemporal(), await startTemporal({ suggestContinueAsNewAt: 60 })];
   try {
-    for (const [name, record] of Object.entries(recordings)) {
+    for (const [name, record] of Object.entries(recordings).filter(([each]) => workflow === undefined || each.startsWith(`${workflow}-`))) {
       const handle = await record(name.endsWith('-continued') ? short : plain);
       const history = withoutMachine(JSON.parse(historyToJSON(await handle.fetchHistory())));
       await writeFile(path.join(folder, `${name}.${label}.json`), `${JSON.stringify(history)}\n`);
@@ -133,5 +142,5 @@ async function main(label: string | undefined): Promise<void> {
   }
 }
 
-await main(process.argv[2]);
+await main(process.argv[2], process.argv[3]);
 process.exit(0);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
+import { studyVersion } from '../../domain/choice.ts';
 import type { InstanceHeader } from '../../domain/instance.ts';
 import type { PackIdentity } from '../../domain/pack.ts';
 import type { ArchiveStore, PackFile } from '../../stores/ports.ts';
@@ -20,6 +21,33 @@ export function archiveStoreSuite(name: string, make: (context: Mocha.Context) =
   describe(`ArchiveStore: ${name}`, () => {
     let archive: ArchiveStore;
     before(async function start() { archive = await make(this); });
+
+    it('numbers the choices of a study, writes an equal decision once and lays the latest over its indexes', async () => {
+      const index = aPackIndex({ instances: [{}, {}] });
+      const { tenantId, studyInstanceUID, packId } = index;
+      const [{ sopInstanceUID, sha256 }] = index.instances as [typeof index.instances[0] & object];
+      const draft = { tenantId, studyInstanceUID, sopInstanceUID, by: 'Ada', why: 'better', at: '2024-05-01T11:00:00.000Z' };
+      await archive.commitIndex(index);
+
+      const choices = [];
+      for (const decision of [{ heldBy: '1.2.9' }, { heldBy: '1.2.9' }, { packId, sha256 }]) choices.push(await archive.addChoice({ ...draft, decision }));
+      const [read] = await archive.listIndexes(tenantId, studyInstanceUID);
+
+      assert.deepEqual(choices.map(({ number }) => number), [1, 1, 2]);
+      assert.deepEqual(read!.instances.map(({ choice }) => choice), [choices[2], undefined]);
+      assert.deepEqual((await archive.getIndex(index))!.instances.map(({ choice }) => choice), [undefined, undefined]);
+      assert.equal(studyVersion([read!]), 3);
+    });
+
+    it('gives choices made at the same moment a number each', async () => {
+      const index = aPackIndex({ instances: [{}, {}, {}] });
+      const { tenantId, studyInstanceUID } = index;
+
+      const choices = await Promise.all(index.instances.map(({ sopInstanceUID }) => archive.addChoice({ tenantId, studyInstanceUID, sopInstanceUID,
+        decision: { heldBy: '1.2.9' }, by: 'Ada', why: 'x', at: '2024-05-01T11:00:00.000Z' })));
+
+      assert.deepEqual(choices.map(({ number }) => number).toSorted(), [1, 2, 3]);
+    });
 
     it('stores a pack once and says so the second time', async () => {
       const pack = aPack();

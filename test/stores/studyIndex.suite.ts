@@ -46,6 +46,36 @@ function writingSuite(index: () => StudyIndex): void {
     assert.deepEqual(await found(index(), tenantId, {}), ['A']);
   });
 
+  it('replaces the documents of one study and leaves none beside them, be it that none are left', async () => {
+    const tenantId = aTenant();
+    const studyInstanceUID = aUID();
+    const [kept, gone] = [{ seriesInstanceUID: aUID() }, { seriesInstanceUID: aUID(), instances: [{}, {}] }];
+    await index().write(aStudy(tenantId, { ...kept, studyInstanceUID }, gone), 2);
+    await write(index(), tenantId, { B: {} });
+    const left = aStudy(tenantId, { ...kept, studyInstanceUID, attributes: { StudyID: 'A' } });
+
+    await index().replace(left, 3);
+
+    assert.deepEqual(await found(index(), tenantId, {}), ['A', 'B']);
+    for (const level of ['series', 'instances'] as const) assert.deepEqual(await found(index(), tenantId, {}, level), ['A', 'B']);
+    const none = { ...left, series: [], instances: [], study: { ...left.study, summary: { ...left.study.summary, instanceCount: 0 } } };
+    assert.deepEqual(await index().replace(none, 4), { removedCount: 3 });
+    for (const level of ['studies', 'series', 'instances'] as const) assert.deepEqual(await found(index(), tenantId, {}, level), ['B']);
+    assert.equal(await index().version(tenantId, studyInstanceUID), 0);
+  });
+
+  it('names every study that holds an instance as current, the first commit first', async () => {
+    const [tenantId, sopInstanceUID] = [aTenant(), aUID()];
+    const [late, early] = ['2024-05-01T12:00:00.000Z', '2024-05-01T11:00:00.000Z'].map((committedAt) => aStudy(tenantId, { committedAt, instances: [{ sopInstanceUID }, {}] }));
+    await index().write(late!, 1);
+    await index().write(early!, 1);
+
+    const holders = await index().findHolders(tenantId, [sopInstanceUID, aUID()]);
+
+    assert.deepEqual(holders.map(({ studyInstanceUID }) => studyInstanceUID), [early!.studyInstanceUID, late!.studyInstanceUID]);
+    assert.deepEqual(await index().findHolders(aTenant(), [sopInstanceUID]), []);
+  });
+
   it('drops an older write and takes an equal one', async () => {
     const tenantId = aTenant();
     const studyInstanceUID = aUID();

@@ -50,17 +50,19 @@ export interface TestInstance extends InstanceToSend {
 export function ctInstances({ study, series = aUID(), count, pixelBytes = 100_000, patientName = 'Doe^Jane' }: {
   readonly study: string; readonly series?: string; readonly count: number; readonly pixelBytes?: number; readonly patientName?: string;
 }): readonly TestInstance[] {
-  return Array.from({ length: count }, (_, number) => {
-    const instance = aUID();
-    const file = aFile({ study, series, instance, instanceNumber: `${number + 1}`, patientName, pixels: randomBytes(pixelBytes) });
-    const meta = parseFileMeta(file);
-    if ('needMore' in meta) throw new Error('aFile made no whole file');
-    const dataSet = file.subarray(meta.dataSetOffsetBytes);
-    return {
-      sopInstanceUID: instance, sopClassUID: meta.mediaStorageSOPClassUID!, transferSyntaxUID: meta.transferSyntaxUID!, dataSet, dataSetSha256: sha256(dataSet),
-      open: async function* () { yield dataSet; },
-    };
-  });
+  return Array.from({ length: count }, (_, number) => ctInstance({ study, series, instance: aUID(), instanceNumber: `${number + 1}`, patientName, pixels: randomBytes(pixelBytes) }));
+}
+
+/** One CT instance, of the UIDs and pixels given. */
+export function ctInstance(values: { readonly study: string; readonly series: string; readonly instance: string; readonly instanceNumber?: string; readonly patientName?: string; readonly pixels: Buffer }): TestInstance {
+  const file = aFile(values);
+  const meta = parseFileMeta(file);
+  if ('needMore' in meta) throw new Error('aFile made no whole file');
+  const dataSet = file.subarray(meta.dataSetOffsetBytes);
+  return {
+    sopInstanceUID: values.instance, sopClassUID: meta.mediaStorageSOPClassUID!, transferSyntaxUID: meta.transferSyntaxUID!, dataSet, dataSetSha256: sha256(dataSet),
+    open: async function* () { yield dataSet; },
+  };
 }
 
 /** Sends one after the other over one association. @returns what was acknowledged with 0000, also when the association breaks */

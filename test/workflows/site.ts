@@ -67,6 +67,8 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   setAsidePack: async () => undefined,
   indexStudy: async ({ packIds = [] }) => ({ packCount: packIds.length, seriesCount: 1, instanceCount: packIds.length, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 }),
   findRoutes: async () => [],
+  chooseInstance: async ({ studyInstanceUID }) => [studyInstanceUID],
+  askRewrite: async () => undefined,
   dropIndex: async () => ({ removedCount: 0 }),
   rebuildPage: async ({ limit, cursor = '0' }) => ({ studyCount: limit, instanceCount: 2 * limit, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
   rebuildAudit: async () => ({ eventCount: 7 }),
@@ -101,8 +103,8 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'dropIndex', 'rebuildPage', 'rebuildAudit', 'findRoutes', 'sendInstances',
-    'probeDestination', 'setCircuit', 'joinCircuit'];
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'chooseInstance', 'askRewrite', 'dropIndex', 'rebuildPage', 'rebuildAudit',
+    'findRoutes', 'sendInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 

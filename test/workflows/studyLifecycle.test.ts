@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createAskRewrite } from '../../activities/index/askRewrite.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { routeWorkflowId } from '../../workflows/ids.ts';
 import { flowOf } from './flows.ts';
@@ -48,6 +49,21 @@ describe('studyLifecycle', () => {
 
     assert.deepEqual(study.site.called('sendInstances'), ['archive', 'archive']);
     for (const revision of [1, 2]) await server.client.workflow.getHandle(routeWorkflowId(study.site.tenantId, study.uid, 'all', revision)).result();
+  });
+
+  it('writes all documents again when asked, opened for it or not, and routes nothing for it', async () => {
+    const study = aStudyOf({ findRoutes: async () => [{ ruleId: 'all', destinationId: 'archive', priority: 2 }],
+      indexStudy: async () => ({ packCount: 3, seriesCount: 1, instanceCount: 3, quarantinedCount: 0, duplicateCount: 0, conflictCount: 1 }) });
+    const askRewrite = createAskRewrite({ client: () => server.client, quietMs: 100, closeAfterMs: 300 });
+    const flow = flowOf(server.client.workflow.getHandle(study.workflowId));
+
+    await askRewrite({ tenantId: study.site.tenantId, studyInstanceUID: study.uid });
+    await flow.result();
+    const { searchAttributes } = await server.client.workflow.getHandle(study.workflowId).describe();
+
+    assert.deepEqual(study.site.called('indexStudy'), [study.uid]);
+    assert.deepEqual(study.site.called('findRoutes'), []);
+    assert.deepEqual(searchAttributes['ConflictCount'], [1]);
   });
 
   it('loses no pack that arrives while it closes', async function race() {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { createChooseInstance } from '../../../activities/index/chooseInstance.ts';
 import { createIndexStudy } from '../../../activities/index/indexStudy.ts';
 import { createFindRoutes } from '../../../activities/route/findRoutes.ts';
-import { MemoryArchive, MemoryTenantStore } from '../../../stores/memory.ts';
+import type { PackIndex } from '../../../domain/pack.ts';
+import type { ChooseCurrentInput } from '../../../workflows/contracts.ts';
+import { MemoryArchive, MemoryAuditLog, MemoryTenantStore } from '../../../stores/memory.ts';
 import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
 import type { ArchiveStore, StudyIndex } from '../../../stores/ports.ts';
 import { aPackIndex, aTenant, aUID } from '../../support/aStudy.ts';
@@ -60,6 +63,55 @@ describe('indexStudy', () => {
     const bad = await run(createIndexStudy({ archive, index }), study);
 
     assert.deepEqual([none.packCount, bad.packCount, bad.quarantinedCount, index.documents.studies.size], [0, 1, 1, 0]);
+  });
+});
+
+describe('chooseInstance', () => {
+  const tenantId = aTenant();
+  const sopInstanceUID = aUID();
+  const packs = [1, 2].map((hour) => aPackIndex({ tenantId, committedAt: `2024-05-01T0${hour}:00:00.000Z`, instances: [{ sopInstanceUID, content: `${hour}` }] }));
+  const [holder, chosen] = packs as [PackIndex, PackIndex];
+  const choice = ({ studyInstanceUID, packId, instances }: PackIndex): ChooseCurrentInput =>
+    ({ tenantId, studyInstanceUID, sopInstanceUID, packId, sha256: instances[0]!.sha256, by: 'Ada', why: 'right patient', at: '2024-05-01T05:00:00.000Z', flowId: `${tenantId}/choice/${studyInstanceUID}/1` });
+  /** Two studies hold the instance; what is chosen is written, and each study's documents follow. */
+  const world = () => {
+    const [archive, index, audit] = [new MemoryArchive(), new MemoryStudyIndex(), new MemoryAuditLog()];
+    const write = (pack: PackIndex) => run(createIndexStudy({ archive, index }), { tenantId, studyInstanceUID: pack.studyInstanceUID });
+    return { archive, index, audit, write, commit: async () => {
+      for (const pack of packs) await archive.commitIndex(pack);
+      for (const pack of packs) await write(pack);
+    } };
+  };
+
+  it('gives an instance to one study and takes it from the other; chosen again, it goes back', async () => {
+    const { archive, index, audit, write, commit } = world();
+    await commit();
+    const choose = createChooseInstance({ archive, index, audit });
+    const currentIn = async () => {
+      for (const pack of packs) await write(pack);
+      return (await index.findHolders(tenantId, [sopInstanceUID])).map(({ studyInstanceUID }) => studyInstanceUID);
+    };
+
+    assert.deepEqual(await run(choose, choice(chosen)), [holder.studyInstanceUID, chosen.studyInstanceUID]);
+    assert.deepEqual(await currentIn(), [chosen.studyInstanceUID]);
+    assert.equal(await index.version(tenantId, holder.studyInstanceUID), 0, 'a study without instances has no document');
+    await run(choose, choice(holder));
+    assert.deepEqual(await currentIn(), [holder.studyInstanceUID]);
+    assert.deepEqual([...audit.events.values()].map(({ action, actor, detail }) => [action, actor, detail]), Array.from({ length: 4 }, () => ['conflict.decided', 'Ada', 'right patient']));
+  });
+
+  it('ends alike wherever it is interrupted', async () => {
+    await everyCrash(() => {
+      const { archive, index, audit, commit } = world();
+      let committed: Promise<void> | undefined;
+      return {
+        run: async (crash) => {
+          await (committed ??= commit());
+          await run(createChooseInstance({ archive: crash.wrap<ArchiveStore>(archive), index: crash.wrap<StudyIndex>(index), audit: crash.wrap(audit) }), choice(chosen));
+        },
+        end: () => ({ choices: archive.choices, events: audit.events }),
+      };
+    }, (end, whole, at) => assert.deepEqual(end, whole, at));
   });
 });
 

@@ -18,6 +18,7 @@ describe('api: who may do what', () => {
     ['POST', '/flows/demo/study/1.2.3/retry', ['admin']],
     ['GET', '/studies/1.2.3/history', ['auditor', 'admin']],
     ['GET', '/studies/1.2.3/conflicts', ['integrator', 'auditor', 'admin']],
+    ['POST', '/studies/1.2.3/conflicts/1.2.3.1', ['admin']],
     ['GET', '/destinations/ws1/deliveries/1.2.3', ['integrator', 'auditor', 'admin']],
     ['GET', '/config', ['admin']],
     ['PUT', '/config', ['admin']],

@@ -101,6 +101,22 @@ describe('api: store (STOW-RS)', () => {
     assert.equal(current?.lengthBytes, first.length);
   });
 
+  it('lets an admin choose which of two is current, and says what it cannot choose', async () => {
+    await stow(api, [aFile()]);
+    await stow(api, [aFile()]);
+    const { instances } = await (await api.call('/studies/1.2.3/conflicts')).json() as { instances: { sha256: string; packId: string }[] };
+    const { sha256, packId } = instances[0]!;
+    const decide = (body: object, instance = '1.2.3.1.1') => api.call(`/studies/1.2.3/conflicts/${instance}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+
+    const taken = await decide({ sha256, why: 'the right patient' });
+    const refused = [await decide({ sha256: 'a'.repeat(64), why: 'x' }), await decide({ sha256 }), await decide({ why: 'x' }), await decide({ sha256, why: 'x' }, '1.2.9')];
+
+    assert.equal(taken.status, 200);
+    assert.deepEqual(refused.map(({ status }) => status), [404, 400, 400, 404]);
+    assert.deepEqual(api.flows.choices.map(({ studyInstanceUID, sopInstanceUID, packId: chosen, sha256: bytes, by, why }) => ({ studyInstanceUID, sopInstanceUID, chosen, bytes, by, why })),
+      [{ studyInstanceUID: '1.2.3', sopInstanceUID: '1.2.3.1.1', chosen: packId, bytes: sha256, by: 'jo', why: 'the right patient' }]);
+  });
+
   it('closes a pack at its limits and keeps the order', async () => {
     const files = Array.from({ length: packLimits.instanceCount + 3 }, (_, at) => aFile({ instance: `1.2.3.1.${at + 1}`, pixels: Buffer.alloc(32, at) }));
 

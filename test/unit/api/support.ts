@@ -18,7 +18,7 @@ import type { PackOrigin, StagedPack } from '../../../domain/pack.ts';
 import { judgeInstance } from '../../../domain/validation.ts';
 import { MemoryArchive, MemoryAuditLog, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
 import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
-import type { FlowStatus, IngestAssociationInput, ParkDecision, RouteStudyInput } from '../../../workflows/contracts.ts';
+import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, RouteStudyInput } from '../../../workflows/contracts.ts';
 import { encode, explicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
 
 export const tokenKey = randomBytes(32);
@@ -64,6 +64,8 @@ export class FakeFlows implements Flows {
     return known;
   }
 
+  readonly choices: ChooseCurrentInput[] = [];
+  startChoice = async (input: ChooseCurrentInput): Promise<void> => void this.choices.push(input);
   describe = async (flowId: string): Promise<FlowDescription | undefined> => this.known.get(flowId);
   status = async (): Promise<FlowStatus | undefined> => this.statusNow;
   result = async (): Promise<unknown> => ({ deliveredCount: 3 });

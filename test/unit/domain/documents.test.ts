@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { studyVersion, withChoices, type StudyChoice } from '../../../domain/choice.ts';
 import { buildStudyDocuments, resolveStudy } from '../../../domain/documents.ts';
 import type { IndexedInstance } from '../../../domain/instance.ts';
 import type { PackIndex } from '../../../domain/pack.ts';
@@ -53,6 +54,44 @@ describe('resolveStudy', () => {
 
     assert.deepEqual(currentPacks(packs), [accepted.packId]);
     assert.deepEqual(verdicts(packs), ['conflict']);
+  });
+
+  describe('with choices', () => {
+    const base = { tenantId, studyInstanceUID, sopInstanceUID, by: 'Ada', why: 'right patient', at: hour(9) };
+    const chosen = (packs: readonly PackIndex[], ...decisions: readonly StudyChoice['decision'][]) =>
+      withChoices(packs, decisions.map((decision, at) => ({ ...base, formatVersion: 1, number: at + 1, decision })));
+    const [first, second] = [pack(1, same), pack(2, otherBytes)] as const;
+    const naming = ({ packId, instances }: PackIndex) => ({ packId, sha256: instances[0]!.sha256 });
+
+    it('makes the chosen instance current and the others conflicts; the latest choice counts, so the first can be chosen again', () => {
+      const packs = chosen([first, second], naming(second));
+      const undone = chosen([first, second], naming(second), naming(first));
+
+      assert.deepEqual([currentPacks(packs), verdicts(packs)], [[second.packId], ['conflict']]);
+      assert.match(resolveStudy(packs).setAside[0]!.reason!, /was chosen as current/);
+      assert.deepEqual([currentPacks(undone), verdicts(undone)], [[first.packId], ['conflict']]);
+    });
+
+    it('keeps the choice when more packs come, and grows the version by packs and choices', () => {
+      const packs = chosen([first, second, pack(3, same)], naming(second));
+
+      assert.deepEqual(currentPacks(packs), [second.packId]);
+      assert.deepEqual([studyVersion([first, second]), studyVersion(packs), studyVersion(chosen(packs, naming(second), naming(first)))], [2, 4, 5]);
+    });
+
+    it('makes current what conflicts with another study, and nothing of a study when another one was chosen', () => {
+      const foreign = pack(1, same, { verdict: 'conflict', reason: 'elsewhere', conflictsWith: { studyInstanceUID: aUID(), seriesInstanceUID } });
+
+      assert.deepEqual(currentPacks(chosen([foreign], naming(foreign))), [foreign.packId]);
+      assert.deepEqual(currentPacks(chosen([first, second], { heldBy: '1.2.9' })), []);
+      assert.deepEqual(verdicts(chosen([first, second], { heldBy: '1.2.9' })), ['conflict', 'conflict']);
+    });
+
+    it('makes nothing current that is quarantined', () => {
+      const bad = pack(1, same, { verdict: 'quarantined', reason: 'bad' });
+
+      assert.deepEqual(currentPacks(chosen([bad, second], naming(bad))), [second.packId]);
+    });
   });
 
   it('makes a duplicate or conflict current when no pack has it as accepted', () => {

@@ -4,8 +4,8 @@ import { retryDelayMs } from '../../../domain/delivery.ts';
 import { isPermanentFailure, permanentFailures } from '../../../domain/failures.ts';
 import { indexedAttributes, isEmpty, numberOf, pickIndexed, textOf } from '../../../domain/indexedAttributes.ts';
 import { ingestEvents } from '../../../domain/ingestEvents.ts';
-import { auditKey, circuitKey, deliveryKey, packKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
-import { destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, routeWorkflowId, studyWorkflowId } from '../../../workflows/ids.ts';
+import { auditKey, choiceKey, circuitKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
+import { choiceWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
 import { aPackIndex, dataSet } from '../../support/aStudy.ts';
 
 /** Repeatable pseudo-random values. */
@@ -30,6 +30,11 @@ describe('keys and workflow IDs', () => {
       assert.deepEqual(parseWorkflowId(ingestWorkflowId(tenantId, 'gw1', 'a-1')), { kind: 'ingest', tenantId, gatewayId: 'gw1', associationId: 'a-1' });
       assert.deepEqual(parseWorkflowId(studyWorkflowId(tenantId, studyInstanceUID)), { kind: 'study', tenantId, studyInstanceUID });
       assert.deepEqual(parseWorkflowId(destinationWorkflowId(tenantId, 'ws_1.a')), { kind: 'destination', tenantId, destinationId: 'ws_1.a' });
+      assert.deepEqual(parseChoiceKey(choiceKey(tenantId, studyInstanceUID, round)), { tenantId, studyInstanceUID, number: round });
+      assert.equal(parsePackKey(choiceKey(tenantId, studyInstanceUID, round)), undefined);
+      assert.deepEqual(parseWorkflowId(choiceWorkflowId(tenantId, studyInstanceUID, 'r1')), { kind: 'choice', tenantId, studyInstanceUID, requestId: 'r1' });
+      assert.deepEqual(parseWorkflowId(sweepWorkflowId(tenantId, 'j1')), { kind: 'sweep', tenantId, jobId: 'j1' });
+      assert.deepEqual(parseWorkflowId(reindexWorkflowId(tenantId, 'j1')), { kind: 'reindex', tenantId, jobId: 'j1' });
       const [ruleOrRequest, revision] = [make.key(), make.key()];
       assert.deepEqual(parseWorkflowId(routeWorkflowId(tenantId, studyInstanceUID, ruleOrRequest, revision)), { kind: 'route', tenantId, studyInstanceUID, ruleOrRequest, revision });
     }
