@@ -2,7 +2,8 @@ import { jwtVerify } from 'jose';
 import { isTenantId } from '../domain/tenant.ts';
 import { HttpProblem, unknownTenant } from './problems.ts';
 
-export const roles = ['viewer', 'integrator', 'admin', 'auditor'] as const;
+/** `gateway`: a hospital's gateway that answers queries and retrievals of its network. */
+export const roles = ['viewer', 'integrator', 'admin', 'auditor', 'gateway'] as const;
 export type Role = (typeof roles)[number];
 
 /** What a resource needs. */
@@ -15,6 +16,7 @@ const allRights: readonly Right[] = ['search', 'retrieve', 'store', 'requestRout
 /** Role → rights. A token with several roles has the rights of each. */
 export const rightsOf: Readonly<Record<Role, readonly Right[]>> = {
   viewer: ['search', 'retrieve'],
+  gateway: ['search', 'retrieve'],
   integrator: ['search', 'retrieve', 'store', 'requestRoute', 'readFlows', 'readDeliveries', 'readConflicts'],
   auditor: ['readHistory', 'readFlows', 'readDeliveries', 'readConflicts'],
   admin: allRights,

@@ -2,14 +2,14 @@ import type { Request } from 'express';
 import type { z } from 'zod';
 import { badRequest, HttpProblem } from './problems.ts';
 
-const maxBytes = 256 * 1024;
+const usualMaxBytes = 256 * 1024;
 
 /**
  * Reads a JSON body and checks it.
  *
  * @throws HttpProblem 400 that names each field that is wrong, never its value; 413, 415
  */
-export async function readJson<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
+export async function readJson<T>(request: Request, schema: z.ZodType<T>, maxBytes = usualMaxBytes): Promise<T> {
   if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(request.get('Content-Type') ?? '')) throw new HttpProblem(415, 'The body is taken as application/json.');
   const pieces: Buffer[] = [];
   let lengthBytes = 0;

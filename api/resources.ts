@@ -13,6 +13,7 @@ import { createDecideConflict } from './conflicts.ts';
 import { createDecideFlow, createListFlows, createReadFlow, type FlowDeps } from './flows.ts';
 import type { Flows } from './flowsClient.ts';
 import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
+import { createQuery } from './query.ts';
 import { createRequestRoute } from './routes.ts';
 import { createReadConfig, createWriteConfig } from './tenantConfig.ts';
 
@@ -65,6 +66,7 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     get(`${instance}/bulkdata/*path`, 'retrieve', createBulkData(images)),
     get(`${instance}/frames/:frames`, 'retrieve', createFrames(images)),
     post(`${dicomWeb}/studies`, 'store', store), post(study, 'store', store),
+    post('/query', 'search', createQuery({ index })),
     post('/routes', 'requestRoute', createRequestRoute({ tenants, index, audit, flows: deps.flows })),
     get('/flows', 'readFlows', createListFlows(flows)),
     post('/flows/*flowId/retry', 'steerFlows', createDecideFlow(flows, 'retry')),

@@ -56,6 +56,7 @@ export const statusTable: readonly StatusRow[] = [
   row(0xb006, 0xb006, 'warning', 'none', 'Elements discarded'),
   row(0xb007, 0xb007, 'warning', 'none', 'Data Set does not match SOP Class'),
   row(0xb000, 0xbfff, 'warning', 'none', 'Warning of the service class'),
+  row(0xc001, 0xc001, 'failure', 'later', 'Error: unable to process'),
   row(0xc000, 0xcfff, 'failure', 'never', 'Error: cannot understand, or unable to process'),
   row(0xfe00, 0xfe00, 'cancel', 'none', 'Terminated due to Cancel request'),
   row(0xff00, 0xff00, 'pending', 'none', 'Pending'),
@@ -81,6 +82,16 @@ export const status = {
   dataSetMismatchWarning: 0xb007,
   cancelled: 0xfe00,
   pending: 0xff00,
+  pendingWithWarnings: 0xff01,
+  responseLimit: 0xb001,
+  unableToProcess: 0xc001,
+  moveDestinationUnknown: 0xa801,
+  unableToPerformSuboperations: 0xa702,
+  suboperationsFailed: 0xb000,
+  noSuchInstance: 0x0112,
+  classInstanceConflict: 0x0119,
+  noSuchActionType: 0x0123,
+  duplicateTransactionUID: 0x0131,
 } as const;
 
 /** @param code 0–FFFF; every code has a row, the last one if no other. */

@@ -1,4 +1,5 @@
 import { isGatewayId, isTenantId } from '../domain/tenant.ts';
+import type { CloudTarget } from './cloudArchive.ts';
 
 /** What the gateway process is told by its environment. */
 export interface GatewayConfig {
@@ -21,6 +22,10 @@ export interface GatewayConfig {
     readonly minFreeBytes: number | undefined;
     readonly maxSpoolBytes: number | undefined;
   };
+  /** The cloud's API, for queries and retrievals; undefined: they are not offered. */
+  readonly cloud: CloudTarget | undefined;
+  /** Matches that one query is answered with. */
+  readonly maxMatches: number;
   /** How long associations may go on after SIGTERM. */
   readonly drainMs: number;
 }
@@ -53,10 +58,21 @@ export function readConfig(env: Environment): GatewayConfig {
       minFreeBytes: read.whole('PACS_SPOOL_MIN_FREE_BYTES', undefined),
       maxSpoolBytes: read.whole('PACS_SPOOL_MAX_BYTES', undefined),
     },
+    cloud: readCloud(read),
+    maxMatches: read.whole('PACS_QUERY_MAX_MATCHES', 100_000, 10_000_000)!,
     drainMs: read.whole('PACS_DRAIN_SECONDS', 20, 3600)! * 1000,
   };
   if (read.problems.length > 0) throw new Error(`The gateway cannot start: ${read.problems.join('; ')}. See infra/env.example.`);
   return config;
+}
+
+/** Without a token there is nobody to ask as. */
+function readCloud(read: ReturnType<typeof reader>): CloudTarget | undefined {
+  const url = read.text('PACS_API_URL', '', (text) => text === '' || URL.canParse(text), 'a URL').replace(/\/+$/, '');
+  const token = read.text('PACS_API_TOKEN', '');
+  const file = read.text('PACS_API_TOKEN_FILE', '');
+  if (url === '' || (token === '' && file === '')) return undefined;
+  return { url, token: token === '' ? { file } : token };
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'];

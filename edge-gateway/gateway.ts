@@ -1,10 +1,12 @@
 import type { OpenSession } from './services/service.ts';
+import { createCloudArchive } from './cloudArchive.ts';
 import type { GatewayConfig } from './config.ts';
 import { isAboutTheMessage, type FlowClient } from './flowClient.ts';
 import { createGatewayHttp } from './http.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createDicomServer } from './server.ts';
+import { queryRetrieve } from './services/queryRetrieve.ts';
 import { composeSession } from './services/session.ts';
 import { openStorageSession } from './services/storage.ts';
 import { systemClock, type Clock } from './spool/clock.ts';
@@ -37,10 +39,13 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
   const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record, cameBack) => starter.notice(record, cameBack) });
   const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random });
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
-  const openSession: OpenSession = composeSession([openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) })]);
+  const cloud = config.cloud && queryRetrieve({
+    archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, log });
+  const openSession: OpenSession = composeSession([
+    openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? []]);
   const server = createDicomServer({
     host: config.dicom.host, port: config.dicom.port, aeTitles: [config.dicom.aeTitle],
-    policy: { callingAETitles: config.dicom.callingAETitles, acceptPrivateStorage: config.dicom.acceptPrivateStorage },
+    policy: { callingAETitles: config.dicom.callingAETitles, acceptPrivateStorage: config.dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services }) },
     limits: { maxAssociations: config.dicom.maxAssociations }, openSession, logger: log,
   });
   const metrics = createMetrics({ spool: () => spool.totals(), server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes });

@@ -3,7 +3,11 @@ import path from 'node:path';
 import { frameMediaTypes } from '../api/dicomweb/frameTypes.ts';
 import { codecRows } from '../codecs/syntaxes.ts';
 import { isRetiredSopClass, storageSopClasses } from '../dicom/sopClasses.ts';
+import { classesOf } from '../dicom/queryRetrieve.ts';
 import { transferSyntax, transferSyntaxes } from '../dicom/transferSyntaxes.ts';
+import { computedAttributes, instanceLevel, seriesLevel, studyLevel } from '../domain/indexedAttributes.ts';
+import { extensionNames, extensions, offered } from '../edge-gateway/services/queryRetrieve.ts';
+import { searchableTags } from '../stores/searchClauses.ts';
 
 export const statementFile = path.resolve(import.meta.dirname, '..', 'docs', 'conformance-statement.md');
 
@@ -25,6 +29,19 @@ const tables: Readonly<Record<string, () => readonly string[]>> = {
     '| media type of frames | transfer syntaxes, the default first |', '| --- | --- |',
     '| application/octet-stream | 1.2.840.10008.1.2.1; with `*` as stored |',
     ...Object.entries(frameMediaTypes).map(([type, uids]) => `| ${type} | ${uids.join(', ')} |`),
+  ],
+  'query-retrieve-sop-classes': () => [
+    '| SOP Class | UID |', '| --- | --- |',
+    ...offered.flatMap(classesOf).map(({ name, uid }) => `| ${name} | ${uid} |`),
+  ],
+  'query-retrieve-extensions': () => [
+    '| byte | C-FIND | answered | C-GET, C-MOVE | answered |', '| --- | --- | --- | --- | --- |',
+    ...extensionNames.find.map((name, index) => `| ${index + 1} | ${name} | ${extensions.find[index]} | ${extensionNames.retrieve[index] ?? ''} | ${extensions.get[index] ?? ''} |`),
+  ],
+  'query-keys': () => [
+    '| key | tag | study | series | image |', '| --- | --- | --- | --- | --- |',
+    ...[...studyLevel, ...seriesLevel, ...instanceLevel, ...computedAttributes].map(({ keyword, tag }) =>
+      `| ${keyword} | (${tag.slice(0, 4)},${tag.slice(4)}) | ${(['studies', 'series', 'instances'] as const).map((level) => (searchableTags[level].has(tag) ? 'yes' : '–')).join(' | ')} |`),
   ],
 };
 

@@ -4,7 +4,7 @@ import { SignJWT } from 'jose';
 export const TOKEN_ISSUER = 'pacs';
 export const TOKEN_AUDIENCE = 'pacs-api';
 export const TOKEN_ALGORITHM = 'HS256';
-export const ROLES = ['viewer', 'integrator', 'admin', 'auditor'] as const;
+export const ROLES = ['viewer', 'integrator', 'admin', 'auditor', 'gateway'] as const;
 export type Role = (typeof ROLES)[number];
 
 export type TokenClaims = {

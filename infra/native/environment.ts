@@ -51,6 +51,8 @@ export function ownEnvironment({ paths, ports, s3Keys, external }: Site, given: 
     PACS_DICOM_HOST: '127.0.0.1',
     PACS_DICOM_PORT: `${ports.dicom}`,
     PACS_GATEWAY_HTTP_PORT: `${ports.gatewayHttp}`,
+    PACS_API_URL: `http://127.0.0.1:${ports.api}`,
+    PACS_API_TOKEN_FILE: paths.gatewayToken,
     PACS_SPOOL_DIR: path.join(paths.spool, tenantId, gatewayId),
     PACS_WORKER_ROLES: 'core,ingest,index,route,edge',
     PACS_WORKER_HTTP_PORT: `${ports.workerHttp}`,

@@ -26,6 +26,7 @@ export function pathsOf(home: string) {
     secrets: at('secrets'),
     tmp: at('tmp'),
     tokenKey: at('secrets', 'token.key'),
+    gatewayToken: at('secrets', 'gateway.token'),
     stackFile: at('run', 'stack.json'),
     logOf: (part: Part | 'supervisor') => at('logs', `${part}.log`),
     runFileOf: (part: Part) => at('run', `${part}.json`),

@@ -1,14 +1,15 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { External } from '../config.ts';
 import { s3Keys, tokenKey } from '../secrets.ts';
+import { signToken } from '../token.ts';
 import { bootstrap, syncBucketWrites } from './bootstrap.ts';
 import { Children, stopLeftovers } from './children.ts';
 import { claimHome } from './claim.ts';
 import { ensureBinaries } from './download.ts';
 import { ENTRY_POINTS, ownEnvironment, urlsOf, type Urls } from './environment.ts';
 import { OWN_PROCESSES, PARTS, SERVERS, StackError, type OnProgress, type Part } from './parts.ts';
-import { CHECKOUT, makeFolders, pathsOf } from './paths.ts';
+import { CHECKOUT, makeFolders, pathsOf, type Paths } from './paths.ts';
 import { freePorts, portsWithOffset, requireFree, type Ports } from './ports.ts';
 import type { Exit } from './process.ts';
 import { BUCKET } from './s3.ts';
@@ -77,6 +78,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const keys = external.s3Keys ?? s3Keys(paths.secrets);
     tokenKey(paths.tokenKey);
     const env = ownEnvironment({ paths, ports, s3Keys: keys, external }, options.env ?? {});
+    await writeGatewayToken(paths, env);
     await requireFree([...servers, ...own], ports);
     const site: Site = { paths, ports, s3Keys: keys };
     const parts = new Children(site, env, binaries, (part, exit) => { if (isUp) options.onCrash?.(part, exit); }, onProgress);
@@ -119,6 +121,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     claim.release();
     throw error;
   }
+}
+
+/** What the gateway queries and retrieves with: for its own tenant, renewed at each start. */
+async function writeGatewayToken(paths: Paths, env: Readonly<Record<string, string>>): Promise<void> {
+  const [tenantId, gatewayId] = [env['PACS_TENANT_ID'] ?? '', env['PACS_GATEWAY_ID'] ?? ''];
+  const token = await signToken({ sub: `gateway/${gatewayId}`, tenants: [tenantId], roles: ['gateway'] }, tokenKey(env['PACS_TOKEN_KEY_FILE'] ?? paths.tokenKey), '365d');
+  writeFileSync(paths.gatewayToken, token, { mode: 0o600 });
 }
 
 function hasEntryPoint(part: (typeof OWN_PROCESSES)[number], onProgress: OnProgress): boolean {
