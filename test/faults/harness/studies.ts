@@ -9,6 +9,7 @@ export interface Instance extends InstanceToSend {
   readonly seriesInstanceUID: string;
   readonly dataSet: Buffer;
   readonly dataSetSha256: string;
+  readonly shape: InstanceShape;
 }
 
 export interface Study {
@@ -43,7 +44,8 @@ export function makeStudy(random: Random, kind: StudyKind = random.pick(studyKin
   return { studyInstanceUID, kind, instances: instances.flat() };
 }
 
-interface InstanceShape {
+/** What an instance is made from, its bytes apart. */
+export interface InstanceShape {
   readonly modality: string;
   readonly sopClassUID: string;
   readonly studyInstanceUID: string;
@@ -57,8 +59,13 @@ export function makeInstance(random: Random, shape: InstanceShape, sopInstanceUI
   const dataSet = encode(elementsOf(shape, sopInstanceUID, random.bytes(2 * shape.side * shape.side * shape.frames)));
   return {
     sopInstanceUID, sopClassUID: shape.sopClassUID, transferSyntaxUID: explicitLE, studyInstanceUID: shape.studyInstanceUID,
-    seriesInstanceUID: shape.seriesInstanceUID, dataSet, dataSetSha256: sha256(dataSet), open: async function* () { yield dataSet; },
+    seriesInstanceUID: shape.seriesInstanceUID, shape, dataSet, dataSetSha256: sha256(dataSet), open: async function* () { yield dataSet; },
   };
+}
+
+/** More of a study's first series, as a scanner sends them late. */
+export function moreOf(random: Random, { instances: [first, ...others] }: Study, count: number): readonly Instance[] {
+  return Array.from({ length: count }, (_, index) => makeInstance(random, { ...first!.shape, number: others.length + 2 + index }));
 }
 
 function elementsOf(shape: InstanceShape, sopInstanceUID: string, pixels: Buffer): readonly Element[] {
