@@ -14,6 +14,27 @@ export interface QueryAttribute {
   readonly item?: readonly QueryAttribute[];
 }
 
+/** Kinds of matching beyond those that every query has (PS3.4 C.2.2.2.7 to C.2.2.2.9, PS3.18 8.3.4.2 to 8.3.4.6). */
+export interface MatchOptions {
+  /** A PN key matches when each of its words starts a word of the name, in any order (semantic matching of names). */
+  readonly fuzzy?: boolean;
+  /** The value `""` matches an attribute that is missing or empty. */
+  readonly emptyValue?: boolean;
+  /** Of several values all have to match, not one of them; lists of UIDs stay alternatives. */
+  readonly multipleValue?: boolean;
+  /** A date and its time are one instant: a range of both runs from the first date and time to the last. */
+  readonly combinedDateTime?: boolean;
+}
+
+/** What asks for an empty value (PS3.4 C.2.2.2.7). */
+export const emptyValue = '""';
+
+/** Date attributes and the time attribute of the same instant. */
+export const timeOfDate: ReadonlyMap<Tag, Tag> = new Map([
+  ['00080020', '00080030'], ['00080021', '00080031'], ['00080022', '00080032'], ['00080023', '00080033'], ['00080012', '00080013'],
+  ['00100030', '00100032'], ['00400244', '00400245'],
+]);
+
 /** VRs in which * and ? are wild cards (PS3.4 C.2.2.2.4). */
 const wildCardVRs: ReadonlySet<string> = new Set(['AE', 'CS', 'LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UR', 'UT']);
 const numberVRs: ReadonlySet<string> = new Set(['DS', 'FD', 'FL', 'IS', 'SL', 'SS', 'SV', 'UL', 'US', 'UV']);
@@ -27,23 +48,48 @@ export const isUniversal = ({ vr, values, item }: QueryAttribute): boolean =>
     : values.every((value) => value.trim() === '' || (wildCardVRs.has(vr) && /^\*+$/.test(value.trim())));
 
 /** Whether a data set matches all keys of a query (PS3.4 C.2.2.2). */
-export const matches = (query: readonly QueryAttribute[], dataSet: DicomJson): boolean =>
-  query.every((attribute) => matchesAttribute(attribute, dataSet));
+export const matches = (query: readonly QueryAttribute[], dataSet: DicomJson, options: MatchOptions = {}): boolean => {
+  const { instants, others } = options.combinedDateTime ? combined(query) : { instants: [], others: query };
+  return others.every((attribute) => matchesAttribute(attribute, dataSet, options)) && instants.every(([date, time]) => matchesInstant(date, time, dataSet));
+};
 
 /**
  * Whether a data set matches one key. Of several values in the query one has to match, and it may match any value of the
  * attribute, or any item of a sequence. Apart from universal matching, a data set without a value does not match.
  */
-export const matchesAttribute = (query: QueryAttribute, dataSet: DicomJson): boolean => {
+export const matchesAttribute = (query: QueryAttribute, dataSet: DicomJson, options: MatchOptions = {}): boolean => {
   if (isUniversal(query)) return true;
   const stored = dataSet[query.tag]?.Value ?? [];
-  if (query.vr === 'SQ') return stored.some((item) => isDataSet(item) && matches(query.item ?? [], item));
-  return query.values.some((value) => stored.some((one) => matchesValue(query.vr, value, one)));
+  if (query.vr === 'SQ') return stored.some((item) => isDataSet(item) && matches(query.item ?? [], item, options));
+  const one = (value: string): boolean =>
+    options.emptyValue && value.trim() === emptyValue ? valuesAsText(dataSet[query.tag]).every((text) => text.trim() === '') : stored.some((each) => matchesValue(query.vr, value, each, options));
+  return options.multipleValue && query.vr !== 'UI' ? query.values.filter((value) => value.trim() !== '').every(one) : query.values.some(one);
 };
 
-const matchesValue = (vr: string, query: string, stored: JsonValue): boolean => {
+type DateAndTime = readonly [date: QueryAttribute, time: QueryAttribute];
+
+/** Sets dates and times apart that are asked for together, one value each. */
+function combined(query: readonly QueryAttribute[]): { readonly instants: readonly DateAndTime[]; readonly others: readonly QueryAttribute[] } {
+  const asked = (tag: Tag | undefined): QueryAttribute | undefined => query.find((key) => key.tag === tag && key.values.length === 1 && !isUniversal(key) && key.values[0] !== emptyValue);
+  const instants = [...timeOfDate].flatMap(([date, time]): readonly DateAndTime[] => {
+    const both = [asked(date), asked(time)] as const;
+    return both[0] && both[1] ? [[both[0], both[1]]] : [];
+  });
+  return { instants, others: query.filter((key) => !instants.flat().includes(key)) };
+}
+
+function matchesInstant(date: QueryAttribute, time: QueryAttribute, dataSet: DicomJson): boolean {
+  const [dates, times] = [parseRange('DA', date.values[0]!), parseRange('TM', time.values[0]!)];
+  const [storedDate, storedTime] = [date, time].map(({ tag }) => String(dataSet[tag]?.Value?.[0] ?? ''));
+  const [day, clock] = [earliest('DA', storedDate!), earliest('TM', storedTime!)];
+  if (!dates || !times || day === undefined || clock === undefined) return false;
+  const instant = day + clock;
+  return (dates.from === undefined || instant >= dates.from + (times.from ?? '')) && (dates.to === undefined || instant <= dates.to + (times.to ?? '~'));
+}
+
+const matchesValue = (vr: string, query: string, stored: JsonValue, { fuzzy = false }: MatchOptions): boolean => {
   if (stored === null || query.trim() === '') return false;
-  if (typeof stored === 'object') return vr === 'PN' && matchesName(query, stored);
+  if (typeof stored === 'object') return vr === 'PN' && (fuzzy ? matchesWords(query, stored) : matchesName(query, stored));
   if (isTemporalVR(vr)) return matchesTime(vr, query, String(stored));
   if (numberVRs.has(vr)) return matchesNumber(query, stored);
   const pattern = normalizeForSearch(vr, query);
@@ -70,6 +116,15 @@ const matchesName = (query: string, { Alphabetic = '', Ideographic = '', Phoneti
   const one = wanted.length === 1 ? wanted[0] : undefined;
   if (one !== undefined) return groups.some((group) => group !== '' && matchesWildCard(one, group));
   return wanted.every((pattern, index) => pattern === '' || matchesWildCard(pattern, groups[index] ?? ''));
+};
+
+/** The words of a name or of a query for one, in the form in which they compare; wild cards are no part of a word. */
+export const wordsOfName = (text: string): readonly string[] =>
+  [...new Set(text.split('=').flatMap((group) => normalizeForSearch('PN', group).split(/[\s^,.\-*?]+/)).filter((word) => word !== ''))];
+
+const matchesWords = (query: string, { Alphabetic = '', Ideographic = '', Phonetic = '' }: PersonName): boolean => {
+  const words = wordsOfName([Alphabetic, Ideographic, Phonetic].join('='));
+  return wordsOfName(query).every((wanted) => words.some((word) => word.startsWith(wanted)));
 };
 
 /** * is any number of characters, ? is one. Linear in memory, at worst quadratic in time, whatever the pattern. */

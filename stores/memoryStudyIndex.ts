@@ -57,14 +57,22 @@ export class MemoryStudyIndex implements StudyIndex {
     return this.documents.studies.get(studyId(tenantId, studyInstanceUID))?.version ?? 0;
   }
 
-  async search({ tenantId, level, studyInstanceUID, seriesInstanceUID, match, limit, offset }: SearchRequest): Promise<SearchResult> {
-    clausesOf(level, match);
+  async search({ limit, offset, ...request }: SearchRequest): Promise<SearchResult> {
+    const found = this.#found(request);
+    return { matches: found.slice(offset, offset + limit).map(({ attributes }) => structuredClone(attributes)), total: found.length };
+  }
+
+  async* stream(request: Omit<SearchRequest, 'limit' | 'offset'>): AsyncIterable<DicomJson> {
+    for (const { attributes } of this.#found(request)) yield structuredClone(attributes);
+  }
+
+  #found({ tenantId, level, studyInstanceUID, seriesInstanceUID, match, options }: Omit<SearchRequest, 'limit' | 'offset'>): readonly Stored[] {
+    clausesOf(level, match, options);
     const query = queryOf(match);
-    const found = [...this.documents[level].values()].filter((stored) => stored.tenantId === tenantId
+    return [...this.documents[level].values()].filter((stored) => stored.tenantId === tenantId
       && (studyInstanceUID === undefined || stored.studyInstanceUID === studyInstanceUID)
       && (seriesInstanceUID === undefined || level === 'studies' || stored.seriesInstanceUID === seriesInstanceUID)
-      && matches(query, stored.attributes)).toSorted(orders[level]);
-    return { matches: found.slice(offset, offset + limit).map(({ attributes }) => structuredClone(attributes)), total: found.length };
+      && matches(query, stored.attributes, options)).toSorted(orders[level]);
   }
 
   async* locate(tenantId: string, scope: Parameters<StudyIndex['locate']>[1]): AsyncIterable<InstanceLocation> {

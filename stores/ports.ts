@@ -8,6 +8,7 @@ import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/
 import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pack.ts';
 import type { Destination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
+import type { MatchOptions } from '../dicom/matching.ts';
 
 /** Where an interrupted upload goes on. Heartbeat details of stagePack. */
 export interface UploadProgress {
@@ -89,6 +90,7 @@ export interface SearchRequest {
   readonly studyInstanceUID?: string;
   readonly seriesInstanceUID?: string;
   readonly match: readonly MatchKey[];
+  readonly options?: MatchOptions;
   readonly limit: number;
   readonly offset: number;
 }
@@ -129,6 +131,8 @@ export interface StudyIndex {
   /** The version the study's document has, 0 when there is none. Real time. */
   version(tenantId: string, studyInstanceUID: string): Promise<number>;
   search(request: SearchRequest): Promise<SearchResult>;
+  /** Everything a search finds, in its order, page by page; documents written meanwhile neither repeat nor hide others. Memory: one page. */
+  stream(request: Omit<SearchRequest, 'limit' | 'offset'>): AsyncIterable<DicomJson>;
   /** Locations of current instances of a study, series or instance, ordered by series, instance number, UID. */
   locate(tenantId: string, scope: { readonly studyInstanceUID: string; readonly seriesInstanceUID?: string; readonly sopInstanceUID?: string }): AsyncIterable<InstanceLocation>;
   /** Every study that holds one of these instances as current, in commit order. Refreshes first, so that it sees all that was written. */

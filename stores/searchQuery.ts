@@ -25,9 +25,9 @@ function ascending(field: string): Query { return { [field]: { order: 'asc', mis
 function descending(field: string): Query { return { [field]: { order: 'desc', missing: '_last' } }; }
 
 /** @throws UnsupportedMatch */
-export function searchOf(request: SearchRequest): SortedSearch {
+export function searchOf(request: Omit<SearchRequest, 'limit' | 'offset'>): SortedSearch {
   const { tenantId, level, studyInstanceUID, seriesInstanceUID } = request;
-  const { own, bySequence } = clausesOf(level, request.match);
+  const { own, bySequence } = clausesOf(level, request.match, request.options);
   return {
     index: indexOf[level], sort: orderOf[level], fields: ['attributes'],
     filters: filtersOf(tenantId,
@@ -52,6 +52,7 @@ function queryOf(field: string, clause: Clause): Query {
 
 function alternativeQuery(field: string, alternative: Exclude<Alternative, { readonly equals: string }>): Query {
   if ('all' in alternative) return { bool: { filter: alternative.all.map((clause) => queryOf(field, clause)) } };
+  if ('absent' in alternative) return { bool: { must_not: alternative.absent.map((prefix) => ({ prefix: { [field]: prefix } })) } };
   if ('pattern' in alternative) return { wildcard: { [field]: { value: alternative.prefix + escaped(alternative.pattern) } } };
   return { range: { [field]: { gte: alternative.from, lte: alternative.to } } };
 }

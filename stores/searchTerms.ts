@@ -1,10 +1,10 @@
 import { isDataSet, type DicomJson, type JsonAttribute, type JsonValue, type PersonName } from '../dicom/json.ts';
-import { normalizeForSearch } from '../dicom/matching.ts';
+import { normalizeForSearch, wordsOfName } from '../dicom/matching.ts';
 import { vrOfTag } from '../dicom/tags.ts';
 
 /**
  * What the index knows of a data set: one term `<tag>=<value>` per value, `<tag>.<n>=<group>` per component group of a
- * name; the items of sequences beside it, each with its own terms. All terms lie in one field of the index, so that a data
+ * name and `<tag>.w=<word>` per word of it; the items of sequences beside it, each with its own terms. All terms lie in one field of the index, so that a data
  * set can neither add a field nor clash with the type of one.
  */
 export interface SearchTerms {
@@ -47,6 +47,12 @@ export const nameGroups = ['Alphabetic', 'Ideographic', 'Phonetic'] as const;
 /** The start of every term of an attribute, up to and including `=`. */
 export const termPrefix = (tag: string, nameGroup?: number): string => `${tag}${nameGroup === undefined ? '' : `.${nameGroup + 1}`}=`;
 
+/** The start of every term of a word of a name. */
+export const wordPrefix = (tag: string): string => `${tag}.w=`;
+/** Words of one name that are indexed, and how much of each. */
+const maxWords = 50;
+const maxWordLength = 64;
+
 /** The VR by which an attribute is compared: the dictionary's, whatever VR a data set claims. */
 export const comparedVR = (tag: string): string | undefined => vrOfTag(tag);
 
@@ -69,7 +75,8 @@ function termsOfValue(tag: string, vr: string, value: JsonValue): readonly strin
   if (value === null) return [];
   if (vr === 'PN') {
     const name: PersonName = typeof value === 'object' ? value as PersonName : { Alphabetic: String(value) };
-    return nameGroups.flatMap((group, index) => term(termPrefix(tag, index), formOf(vr, name[group] ?? '')));
+    const words = wordsOfName(nameGroups.map((group) => name[group] ?? '').join('=')).slice(0, maxWords);
+    return [...nameGroups.flatMap((group, index) => term(termPrefix(tag, index), formOf(vr, name[group] ?? ''))), ...words.flatMap((word) => term(wordPrefix(tag), word.slice(0, maxWordLength)))];
   }
   return typeof value === 'object' ? [] : term(termPrefix(tag), formOf(vr, String(value)));
 }

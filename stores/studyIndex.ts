@@ -50,6 +50,16 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
       });
     },
 
+    async* stream(request) {
+      const search = searchOf(request);
+      const pages = searchAll<{ readonly attributes: DicomJson }>(client, search)[Symbol.asyncIterator]();
+      for (;;) {
+        const next = await inContext('Searching', { tenantId: request.tenantId, key: search.index }, () => pages.next().catch(throwIfTooComplex));
+        if (next.done) return;
+        yield next.value.attributes;
+      }
+    },
+
     locate: (tenantId, scope) => locate(client, tenantId, scope),
 
     findHolders: (tenantId, sopInstanceUIDs) => inContext('Looking for the holders of instances', { tenantId, key: 'all studies' }, async () => {

@@ -21,7 +21,7 @@ export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> 
     const asked = parseSearchQuery(query);
 
     const { matches, total } = await deps.index.search({
-      tenantId, level, match: asked.match, limit: asked.limit, offset: asked.offset,
+      tenantId, level, match: asked.match, options: asked.options, limit: asked.limit, offset: asked.offset,
       ...(studyInstanceUID === undefined ? {} : { studyInstanceUID }), ...(seriesInstanceUID === undefined ? {} : { seriesInstanceUID }),
     });
 
@@ -45,7 +45,7 @@ function answerOf(match: DicomJson, level: QueryLevel, dicomWeb: string, keep: R
   return keep === 'all' ? all : Object.fromEntries(Object.entries(all).filter(([tag]) => keep.has(tag)));
 }
 
-function warningsOf({ warnings, offset }: SearchQuery, given: number, total: number): readonly string[] {
+function warningsOf({ offset }: SearchQuery, given: number, total: number): readonly string[] {
   const remaining = total - offset - given;
-  return given > 0 && remaining > 0 ? [...warnings, `There are ${remaining} additional results that can be requested`] : warnings;
+  return given > 0 && remaining > 0 ? [`There are ${remaining} additional results that can be requested`] : [];
 }

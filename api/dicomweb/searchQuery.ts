@@ -1,3 +1,4 @@
+import { emptyValue, type MatchOptions } from '../../dicom/matching.ts';
 import { parseAttributeId, vrOfTag, type Tag } from '../../dicom/tags.ts';
 import { isUidShaped } from '../../dicom/uid.ts';
 import type { MatchKey } from '../../stores/ports.ts';
@@ -10,41 +11,39 @@ export interface SearchQuery {
   readonly include: ReadonlySet<Tag> | 'all';
   readonly limit: number;
   readonly offset: number;
-  /** Texts of Warning headers. */
-  readonly warnings: readonly string[];
+  readonly options: MatchOptions;
 }
 
 export const defaultLimit = 100;
 export const maxLimit = 1000;
 
-/** Parameters that change how values are compared, and what it means that this service does not have them. */
-const unsupportedModes: Readonly<Record<string, string>> = {
-  fuzzymatching: 'The fuzzymatching parameter is not supported. Only literal matching has been performed.',
-  emptyvaluematching: 'The emptyvaluematching parameter is not supported. Only literal matching has been performed.',
-  multiplevaluematching: 'The multiplevaluematching parameter is not supported. Only literal matching has been performed.',
-};
-const notAttributes = new Set(['limit', 'offset', 'includefield', 'accept', ...Object.keys(unsupportedModes)]);
+/** Parameters that change how values are compared (PS3.18 8.3.4.2, 8.3.4.5 and 8.3.4.6). */
+const modes = { fuzzymatching: 'fuzzy', emptyvaluematching: 'emptyValue', multiplevaluematching: 'multipleValue' } as const satisfies Readonly<Record<string, keyof MatchOptions>>;
+const notAttributes = new Set(['limit', 'offset', 'includefield', 'accept', ...Object.keys(modes)]);
 
 /** @throws HttpProblem 400, naming the parameter and never its value */
 export function parseSearchQuery(query: URLSearchParams): SearchQuery {
   const asked = new Map<string, { readonly path: readonly Tag[]; readonly values: string[] }>();
+  const options: MatchOptions = Object.fromEntries(Object.entries(modes).map(([name, option]) => [option, booleanOf(query, name)]));
   for (const [name, value] of query) {
     if (notAttributes.has(name)) continue;
     const path = attributePath(name);
     if (!path) continue;
     const key = asked.get(path.join('.')) ?? { path, values: [] };
-    key.values.push(...valuesOf(name, path, value));
+    key.values.push(...valuesOf(name, path, value, options));
     asked.set(path.join('.'), key);
   }
   const keys = [...asked.values()];
-  for (const key of keys) if (key.values.length > 1 && vrOf(key.path) !== 'UI') throw badRequest(`${key.path.join('.')} is asked for more than once. Only UIDs can be given as a list.`);
+  for (const key of keys) {
+    if (key.values.length > 1 && vrOf(key.path) !== 'UI' && !options.multipleValue) throw badRequest(`${key.path.join('.')} is asked for more than once. UIDs alone can be given as a list, or any values with multiplevaluematching=true.`);
+  }
   const include = includedTags(query.getAll('includefield'));
   return {
     match: keys.filter(({ values }) => values.length > 0),
     include: include === 'all' ? include : new Set([...include, ...keys.map(({ path }) => path[0] ?? '')]),
     limit: Math.min(wholeNumber(query, 'limit', defaultLimit, 1), maxLimit),
     offset: wholeNumber(query, 'offset', 0, 0),
-    warnings: Object.entries(unsupportedModes).filter(([name]) => booleanOf(query, name)).map(([, warning]) => warning),
+    options,
   };
 }
 
@@ -59,9 +58,11 @@ function attributePath(name: string): readonly Tag[] | undefined {
 const vrOf = (path: readonly Tag[]): string | undefined => vrOfTag(path.at(-1) ?? '');
 
 /** No values: universal matching. A UID list may be separated by commas or backslashes (PS3.18 8.3.4.1). */
-function valuesOf(name: string, path: readonly Tag[], text: string): readonly string[] {
+function valuesOf(name: string, path: readonly Tag[], text: string, options: MatchOptions): readonly string[] {
   if (text.length > 4096 || /[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f]/.test(text)) throw badRequest(`The value of ${printable(name)} is too long or has control characters.`);
   const vr = vrOf(path);
+  if (options.emptyValue && text === emptyValue) return [text];
+  if (options.multipleValue && vr !== 'UI' && text.includes('\\')) return text.split('\\').flatMap((value) => valuesOf(name, path, value, options));
   if (vr === 'UI') {
     const uids = text.split(/[,\\]/).map((uid) => uid.trim()).filter(Boolean);
     if (!uids.every(isUidShaped)) throw badRequest(`${printable(name)} takes UIDs, one or several separated by commas.`);

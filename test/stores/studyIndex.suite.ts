@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { MatchOptions } from '../../dicom/matching.ts';
 import { parseAttributeId } from '../../dicom/tags.ts';
 import { textOf } from '../../domain/indexedAttributes.ts';
 import type { QueryLevel, StudyIndex } from '../../stores/ports.ts';
@@ -21,8 +22,8 @@ export function studyIndexSuite(name: string, make: (context: Mocha.Context) => 
 const keys = (match: Match) => Object.entries(match).map(([id, value]) => ({ path: parseAttributeId(id)!, values: typeof value === 'string' ? [value] : value }));
 
 /** StudyIDs of what a search finds, sorted: each study of these tests is known by its StudyID. */
-async function found(index: StudyIndex, tenantId: string, match: Match, level: QueryLevel = 'studies'): Promise<readonly string[]> {
-  const { matches, total } = await index.search({ tenantId, level, match: keys(match), limit: 100, offset: 0 });
+async function found(index: StudyIndex, tenantId: string, match: Match, level: QueryLevel = 'studies', options: MatchOptions = {}): Promise<readonly string[]> {
+  const { matches, total } = await index.search({ tenantId, level, match: keys(match), options, limit: 100, offset: 0 });
   assert.equal(total, matches.length);
   return matches.map((attributes) => textOf(attributes, '00200010') ?? '').sort();
 }
@@ -127,7 +128,7 @@ function writingSuite(index: () => StudyIndex): void {
 type Rows = readonly (readonly [match: Match, expected: readonly string[]])[];
 const hostile = { a: '100%', b: '100x', c: '_1234', d: 'x1234', e: 'say "hi"', f: 'a\\b', g: 'a\\\\b', h: '(a|b)', i: '{"match_all":{}}', j: '<1-9>~#@&' };
 
-const cases: Readonly<Record<string, { readonly studies: Readonly<Record<string, PackOptions['attributes']>>; readonly rows: Rows }>> = {
+const cases: Readonly<Record<string, { readonly studies: Readonly<Record<string, PackOptions['attributes']>>; readonly rows: Rows; readonly options?: MatchOptions }>> = {
   'compares text exactly, padding aside': {
     studies: { a: { PatientID: 'Ab 1' }, b: { PatientID: 'AB 1' }, c: { PatientID: ' Ab 1 ' }, d: { PatientID: '' }, e: {} },
     rows: [[{ PatientID: 'Ab 1' }, ['a', 'c']], [{ PatientID: 'Ab 1  ' }, ['a', 'c']], [{ PatientID: 'ab 1' }, []], [{ PatientID: 'Ab' }, []]],
@@ -167,6 +168,34 @@ const cases: Readonly<Record<string, { readonly studies: Readonly<Record<string,
     studies: { a: { Modality: 'CT', PatientSex: 'F' }, b: { Modality: 'MR', PatientSex: 'F' }, c: { Modality: 'CR', PatientSex: 'M' } },
     rows: [[{ ModalitiesInStudy: 'CT' }, ['a']], [{ ModalitiesInStudy: ['CT', 'MR'] }, ['a', 'b']], [{ ModalitiesInStudy: 'C?' }, ['a', 'c']], [{ ModalitiesInStudy: 'C*', PatientSex: 'F' }, ['a']]],
   },
+  'finds names by the starts of their words when matching is fuzzy': {
+    options: { fuzzy: true },
+    studies: { a: { PatientName: 'Müller-Lüdenscheidt^Jürgen Karl' }, b: { PatientName: { Alphabetic: 'Yamada^Tarou', Ideographic: '山田^太郎' } }, c: { PatientName: 'Karlsson^Mull' }, d: {} },
+    rows: [[{ PatientName: 'jurgen mull' }, ['a']], [{ PatientName: 'LUDEN' }, ['a']], [{ PatientName: 'karl' }, ['a', 'c']], [{ PatientName: 'karl*^müll*' }, ['a', 'c']], [{ PatientName: '太郎 Yamada' }, ['b']],
+      [{ PatientName: 'uller' }, []], [{ PatientName: '*' }, ['a', 'b', 'c', 'd']], [{ PatientName: 'mull.*' }, ['a', 'c']]],
+  },
+  'finds what has no value when that is asked for': {
+    options: { emptyValue: true },
+    studies: { a: { PatientID: 'P1', PatientName: 'Doe' }, b: { PatientID: '', StudyDate: '20240101' }, c: { PatientName: { Alphabetic: '', Ideographic: '山田' } } },
+    rows: [[{ PatientID: '""' }, ['b', 'c']], [{ PatientName: '""' }, ['b']], [{ StudyDate: '""' }, ['a', 'c']], [{ PatientID: '""', StudyDate: '20240101' }, ['b']], [{ PatientID: 'P1' }, ['a']], [{ PatientID: ['""', 'P1'] }, ['a', 'b', 'c']]],
+  },
+  'takes two quotes as they are unless empty values are asked for': {
+    studies: { a: { PatientID: '""' }, b: {} }, rows: [[{ PatientID: '""' }, ['a']]],
+  },
+  'wants all values of a list when that is asked for, and any UID of one': {
+    options: { multipleValue: true },
+    studies: { a: { OtherPatientNames: ['Roe^R', 'Poe^P'] }, b: { OtherPatientNames: ['Roe^R'] } },
+    rows: [[{ OtherPatientNames: ['Roe*', 'Poe*'] }, ['a']], [{ OtherPatientNames: ['Roe*'] }, ['a', 'b']], [{ StudyInstanceUID: ['1.2.3', '1.2.4'] }, []]],
+  },
+  'reads a date and its time as one instant when that is asked for': {
+    options: { combinedDateTime: true },
+    studies: {
+      a: { StudyDate: '20240131', StudyTime: '0959' }, b: { StudyDate: '20240131', StudyTime: '10' }, c: { StudyDate: '20240201', StudyTime: '2359' }, d: { StudyDate: '20240210', StudyTime: '08' },
+      e: { StudyDate: '20240210', StudyTime: '0801' }, f: { StudyDate: '20240205' }, g: { StudyDate: '20240130', StudyTime: '2359' },
+    },
+    rows: [[{ StudyDate: '20240131-20240210', StudyTime: '10-0800' }, ['b', 'c', 'd']], [{ StudyDate: '20240131', StudyTime: '0900-0959' }, ['a']], [{ StudyDate: '20240210-', StudyTime: '0801-' }, ['e']],
+      [{ StudyDate: '-20240131', StudyTime: '-0959' }, ['a', 'g']], [{ StudyDate: '20240201-20240210' }, ['c', 'd', 'e', 'f']], [{ StudyTime: '08' }, ['d', 'e']], [{ StudyDate: '20240131-20240210', StudyTime: '2300-0100' }, ['c']]],
+  },
   'compares numbers as numbers': {
     studies: { a: { PatientWeight: '070.50' }, b: { PatientWeight: 70 } },
     rows: [[{ PatientWeight: '70.5' }, ['a']], [{ PatientWeight: '7.0e1' }, ['b']], [{ NumberOfStudyRelatedInstances: '1' }, ['a', 'b']], [{ NumberOfStudyRelatedSeries: '2' }, []]],
@@ -174,12 +203,12 @@ const cases: Readonly<Record<string, { readonly studies: Readonly<Record<string,
 };
 
 function matchingSuite(index: () => StudyIndex): void {
-  for (const [title, { studies, rows }] of Object.entries(cases)) {
+  for (const [title, { studies, rows, options }] of Object.entries(cases)) {
     it(title, async () => {
       const tenantId = aTenant();
       await write(index(), tenantId, studies);
 
-      const results = await Promise.all(rows.map(async ([match]) => [match, await found(index(), tenantId, match)]));
+      const results = await Promise.all(rows.map(async ([match]) => [match, await found(index(), tenantId, match, 'studies', options)]));
 
       assert.deepEqual(results, rows);
     });
@@ -266,6 +295,16 @@ function pagingSuite(index: () => StudyIndex): void {
     await index().write(aStudy(tenantId, { instances: numbers.map((number) => ({ ...(number === undefined ? {} : { attributes: { InstanceNumber: number } }) })) }), 1);
 
     assert.deepEqual((await idsOf(tenantId, 'instances', '00200013', 10, 0)).ids, ['2', '9', '10', undefined]);
+  });
+
+  it('streams everything in the order of its pages', async () => {
+    const tenantId = aTenant();
+    await index().write(aStudy(tenantId, { instances: Array.from({ length: 2_300 }, (_, number) => ({ attributes: { InstanceNumber: 2_300 - number } })) }), 1);
+
+    const numbers = (await Array.fromAsync(index().stream({ tenantId, level: 'instances', match: keys({ Modality: '*' }) }))).map((attributes) => textOf(attributes, '00200013'));
+
+    assert.deepEqual(numbers, Array.from({ length: 2_300 }, (_, number) => `${number + 1}`));
+    await assert.rejects(Array.fromAsync(index().stream({ tenantId, level: 'studies', match: keys({ StudyDate: 'x' }) })), { name: 'UnsupportedMatch' });
   });
 
   it('counts when no results are wanted', async () => {

@@ -88,11 +88,17 @@ describe('api: search (QIDO-RS)', () => {
     assert.equal((await search('/instances?offset=4')).status, 204);
   });
 
-  it('matches literally when fuzzy matching is asked for, and says so', async () => {
-    const response = await search('/studies?fuzzymatching=true&PatientName=Doe*');
+  it('compares in the ways that parameters ask for', async () => {
+    const count = async (query: string): Promise<number> => {
+      const response = await search(`/studies?${query}`);
+      return response.status === 204 ? 0 : (await response.json() as Answer).length;
+    };
+    const all = await count('');
 
-    assert.equal(response.status, 200);
-    assert.equal(response.headers.get('Warning'), '299 pacs "The fuzzymatching parameter is not supported. Only literal matching has been performed."');
+    assert.deepEqual([await count('PatientName=jane'), await count('fuzzymatching=true&PatientName=jane')], [0, 1]);
+    assert.deepEqual([await count('PatientID=%22%22'), await count('emptyvaluematching=true&PatientID=%22%22'), await count('emptyvaluematching=true&PatientBirthDate=%22%22')], [0, 0, all]);
+    assert.deepEqual([await count('multiplevaluematching=true&ModalitiesInStudy=CT%5CMR'), await count('multiplevaluematching=true&ModalitiesInStudy=CT&ModalitiesInStudy=C*')], [0, all]);
+    assert.equal((await search('/studies?fuzzymatching=true&PatientName=jane')).headers.get('Warning'), null);
   });
 
   it('negotiates JSON', async () => {
