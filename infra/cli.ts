@@ -15,6 +15,8 @@ const USAGE = `Usage: ./pacs COMMAND
   reset [--yes]              delete all data of this checkout's PACS
   token --tenant T --role R  a bearer token for the API [--sub NAME] [--ttl 8h]
   reindex --tenant T         rebuild a tenant's index from the archive
+  flows list|show|retry|skip|reject|priority …   find flows, and decide about those that wait
+  workers [use BUILD_ID]     versions of the workers, and where new flows start
   doctor                     what this machine has, and what is missing
   test [unit|GLOB …]         everything that CI runs, or a part of it
   bench …                    measure
@@ -33,6 +35,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   logs: async () => (await import('./commands/logs.ts')).logs,
   token: async () => (await import('./commands/token.ts')).token,
   reindex: async () => (await import('./commands/reindex.ts')).reindex,
+  flows: async () => (await import('./commands/flows.ts')).flows,
+  workers: async () => (await import('./commands/workers.ts')).workers,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
   bootstrap: async () => (await import('./commands/setup.ts')).bootstrapServers,
   peers: async () => (await import('./commands/setup.ts')).peers,

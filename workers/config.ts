@@ -13,6 +13,8 @@ export interface WorkerConfig {
   readonly edge: { readonly tenantId: string; readonly gatewayId: string; readonly spoolDir: string; readonly aeTitle: string } | undefined;
   readonly study: { readonly quietMs: number; readonly closeAfterMs: number };
   readonly firstRetryMs: number;
+  /** Set when flows shall stay with the version of the code that started them. */
+  readonly version: { readonly deploymentName: string; readonly buildId: string } | undefined;
 }
 
 /**
@@ -43,6 +45,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
       tenantId: need('PACS_TENANT_ID'), gatewayId: need('PACS_GATEWAY_ID'), spoolDir: need('PACS_SPOOL_DIR'), aeTitle: env['PACS_AE_TITLE'] || 'PACS',
     },
     study: { quietMs: seconds('PACS_STUDY_QUIET_SECONDS', 20), closeAfterMs: seconds('PACS_STUDY_CLOSE_SECONDS', 900) },
+    version: !env['PACS_WORKER_BUILD_ID'] ? undefined : { deploymentName: env['PACS_WORKER_DEPLOYMENT'] || 'pacs', buildId: env['PACS_WORKER_BUILD_ID'] },
     firstRetryMs: seconds('PACS_ROUTE_RETRY_SECONDS', 30),
   };
   if (problems.length) throw new Error(`The worker cannot start: ${problems.join('; ')}. See infra/env.example.`);

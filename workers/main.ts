@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { createStores } from '../stores/compose.ts';
 import { planWorkers, type WorkerPlan } from './compose.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
+import { probeFairness, type Fairness } from './fairnessProbe.ts';
 
 const config = readConfig(process.env);
 const logger = pino({ name: 'worker', level: config.logLevel });
@@ -22,7 +23,13 @@ async function main(): Promise<void> {
   const plans = planWorkers({ config, stores, client: () => client });
   const bundle = plans.some(({ workflows }) => workflows) ? await bundleWorkflows() : undefined;
   const workers = await Promise.all(plans.map((plan) => createWorker(plan, connection, bundle)));
-  const http = serveHealth(workers);
+  let fairness: Fairness = 'unknown';
+  if (bundle) void probeFairness(client).then((found) => {
+    fairness = found;
+    if (found === 'ignored') logger.warn({ setting: 'matching.enableFairness' }, 'Temporal ignores fairness keys: a tenant that floods the queues holds up the others. Set matching.enableFairness=true in its dynamic configuration');
+    else logger.info({ fairness }, 'fairness is probed');
+  });
+  const http = serveHealth(workers, () => fairness);
   logger.info({ roles: config.roles, queues: plans.map(({ taskQueue }) => taskQueue) }, 'worker runs');
   try {
     await Promise.all(workers.map((worker) => worker.run()));
@@ -55,15 +62,19 @@ const createWorker = (plan: WorkerPlan, connection: NativeConnection, bundle: Wo
     maxConcurrentActivityTaskExecutions: plan.maxActivities, maxHeartbeatThrottleInterval: '5 seconds',
     activityTaskPollerBehavior: { type: 'autoscaling', minimum: 1, initial: 2, maximum: 8 },
     ...(plan.activities ? { activities: plan.activities } : {}),
-    ...(plan.workflows && bundle ? { workflowBundle: bundle, maxCachedWorkflows: 300 } : {}),
+    ...(plan.workflows && bundle ? { workflowBundle: bundle, maxCachedWorkflows: 300, ...versioned(config.version) } : {}),
   });
 
-function serveHealth(workers: readonly Worker[]) {
+/** Workflows alone are versioned: activities serve every version, so that a gateway needs no two workers. */
+const versioned = (version: WorkerConfig['version']) =>
+  (version ? { workerDeploymentOptions: { version, useWorkerVersioning: true as const, defaultVersioningBehavior: 'PINNED' as const } } : {});
+
+function serveHealth(workers: readonly Worker[], fairness: () => Fairness) {
   const server = createServer((request, response) => {
     const states = workers.map((worker) => worker.getState());
     const healthy = states.every((state) => state === 'RUNNING');
     response.writeHead(request.url === '/healthz' ? (healthy ? 200 : 503) : 404, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ roles: config.roles, states }));
+    response.end(JSON.stringify({ roles: config.roles, states, fairness: fairness() }));
   });
   return server.listen(config.httpPort, '127.0.0.1');
 }

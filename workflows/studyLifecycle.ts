@@ -1,5 +1,5 @@
 import { ApplicationFailure, SearchAttributeType, TypedSearchAttributes, WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, defineSearchAttributeKey } from '@temporalio/common';
-import { ParentClosePolicy, allHandlersFinished, condition, continueAsNew, defineUpdate, proxyActivities, setHandler, startChild, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { ParentClosePolicy, allHandlersFinished, condition, defineUpdate, makeContinueAsNewFunc, proxyActivities, setHandler, startChild, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { IndexActivities, RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { PlannedRoute } from '../domain/routing.ts';
@@ -26,7 +26,7 @@ const { findRoutes } = proxyActivities<RouteActivities>({ taskQueue: taskQueues.
 
 /**
  * One study: the only writer of its documents. Indexes the packs it is given, several in one write, and starts the routes of a study
- * that has been quiet. Closes after a longer quiet time; the next pack opens it again.
+ * that has been quiet. Closes after a longer quiet time; the next pack opens it again. Moves to a new version of this code when it continues as new.
  */
 export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> {
   const { tenantId, studyInstanceUID } = input;
@@ -89,9 +89,10 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
         return;
       }
     }
-    if (workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
+    const upgraded = workflowInfo().targetWorkerDeploymentVersionChanged;
+    if (upgraded || workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
       await condition(allHandlersFinished);
-      await continueAsNew<typeof studyLifecycle>({ ...input, carried: {
+      await makeContinueAsNewFunc<typeof studyLifecycle>(upgraded ? { initialVersioningBehavior: 'AUTO_UPGRADE' } : {})({ ...input, carried: {
         waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt, ...(rewrite ? { rewrite } : {}),
         ...(urgency.chosen ? { priority: urgency.chosen } : {}) } });
     }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { InfraConfig } from '../config.ts';
 import { liveStack } from '../native/claim.ts';
 import { binariesPresent } from '../native/download.ts';
+import { fairnessIgnored, fairnessOf } from './status.ts';
 import { PARTS } from '../native/parts.ts';
 import { pathsOf } from '../native/paths.ts';
 import { isFree, portOwner, PORTS_OF } from '../native/ports.ts';
@@ -75,7 +76,11 @@ function measureSync(file: string): number {
 
 async function ports(config: InfraConfig): Promise<readonly Finding[]> {
   const running = liveStack(pathsOf(config.home));
-  if (running) return [{ ok: true, what: `the PACS is ${running.state} (process ${running.pid}) and has its ports` }];
+  if (running) {
+    const fairness = running.urls ? await fairnessOf(running.urls) : undefined;
+    return [{ ok: true, what: `the PACS is ${running.state} (process ${running.pid}) and has its ports` },
+      ...(fairness === 'ignored' ? [{ ok: false, what: 'Temporal ignores fairness keys', remedy: fairnessIgnored }] : [])];
+  }
   const names = PARTS.flatMap((part) => PORTS_OF[part].map((name) => ({ part, name, port: config.ports[name] })));
   const free = await Promise.all(names.map(({ port }) => isFree(port)));
   const taken = names.filter((_, index) => !free[index]);

@@ -30,8 +30,17 @@ export async function status(config: InfraConfig): Promise<number> {
     const ports = PORTS_OF[part].map((name) => stack.ports[name]).join(' ');
     console.log(`${part.padEnd(12)}${health.padEnd(12)}${`${record?.pid ?? '-'}`.padEnd(9)}${uptime.padEnd(11)}${ports}`);
   }
+  if (stack.urls && await fairnessOf(stack.urls) === 'ignored') console.log(fairnessIgnored);
   if (stack.urls) printUrls(stack.urls);
   return rows.every(({ healthy }) => healthy) ? 0 : 1;
+}
+
+export const fairnessIgnored = 'Temporal ignores fairness keys: a tenant that floods the queues holds up the others. Set matching.enableFairness=true in its dynamic configuration.';
+
+/** What the worker's probe found; undefined when it does not say. */
+export async function fairnessOf(urls: Urls): Promise<string | undefined> {
+  const answer = await fetch(healthUrl('worker', urls), { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+  return (await answer?.json().catch(() => undefined) as { readonly fairness?: string } | undefined)?.fairness;
 }
 
 function isHealthy(part: Part, urls: Urls): Promise<boolean> {
