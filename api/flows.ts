@@ -1,15 +1,16 @@
 import { z } from 'zod';
 import { isUidShaped } from '../dicom/uid.ts';
-import type { FlowState } from '../workflows/contracts.ts';
+import type { FlowState, FlowStatus } from '../workflows/contracts.ts';
 import type { TenantContext, TenantHandler } from './context.ts';
-import type { Decision, FlowDescription, Flows } from './flowsClient.ts';
+import type { Decision, DecisionAnswer, FlowDescription, Flows } from './flowsClient.ts';
 import { flowIdOfPath, flowUrl, temporalUiUrl } from './flowUrls.ts';
+import { priorityField, whyField } from './decisions.ts';
 import { readJson } from './jsonBody.ts';
 import { pageOf } from './paging.ts';
 import { badRequest, HttpProblem, notFound, unavailable } from './problems.ts';
 
 export interface FlowDeps {
-  readonly flows: Pick<Flows, 'describe' | 'status' | 'result' | 'list' | 'decide'>;
+  readonly flows: Pick<Flows, 'ended' | 'describe' | 'status' | 'result' | 'page' | 'decide' | 'setPriority'>;
   /** Where people look at flows. */
   readonly ui: { readonly url: string; readonly namespace: string };
 }
@@ -17,8 +18,13 @@ export interface FlowDeps {
 /** One flow: where it stands, in words. */
 export const createReadFlow = (deps: FlowDeps): TenantHandler =>
   async function readFlow(context, request, response) {
-    const flow = await ownFlow(deps, context, request.params['flowId']);
-    const status = flow.runState === 'RUNNING' ? await deps.flows.status(flow.flowId) : undefined;
+    let flow = await ownFlow(deps, context, request.params['flowId']);
+    let status = flow.runState === 'RUNNING' ? await deps.flows.status(flow.flowId) : undefined;
+    if (status && isOver(status) && await deps.flows.ended(flow.flowId, endWaitMs, context.signal)) {
+      // It said so in its last moment: its result is there with its end.
+      flow = await ownFlow(deps, context, request.params['flowId']);
+      status = undefined;
+    }
     response.json({
       ...summaryOf(deps, context, flow),
       state: status?.state ?? stateOf(flow),
@@ -29,6 +35,9 @@ export const createReadFlow = (deps: FlowDeps): TenantHandler =>
   };
 
 const flowStates: readonly FlowState[] = ['RUNNING', 'EDGE_OFFLINE', 'DESTINATION_AWAY', 'ATTENTION', 'PAUSED', 'DONE', 'REJECTED'];
+const endWaitMs = 2_000;
+const isOver = ({ state }: FlowStatus): boolean => state === 'DONE' || state === 'REJECTED';
+
 
 /** A tenant's flows, newest first, also of one study, to one destination or in one state. */
 export const createListFlows = (deps: FlowDeps): TenantHandler =>
@@ -39,11 +48,13 @@ export const createListFlows = (deps: FlowDeps): TenantHandler =>
     const destinationId = query.get('destinationId') ?? undefined;
     const state = flowStates.find((each) => each === query.get('state'));
     if (query.has('state') && !state) throw badRequest(`state takes one of ${flowStates.join(', ')}.`);
-    const flows = await deps.flows.list({ tenantId, studyInstanceUID, destinationId, state, limit: pageOf(query, 50, 200).limit });
-    response.json({ flows: flows.map((flow) => ({ ...summaryOf(deps, context, flow), state: stateOf(flow) })) });
+    const { flows, next } = await deps.flows.page({ tenantId, studyInstanceUID, destinationId, gatewayId: query.get('gatewayId') ?? undefined,
+      errorType: query.get('errorType') ?? undefined, ...(state ? { states: [state] } : {}) }, pageOf(query, 50, 200).limit, query.get('cursor') ?? undefined);
+    response.json({ flows: flows.map((flow) => ({ ...summaryOf(deps, context, flow), state: stateOf(flow) })), next });
   };
 
-const decisionBody = z.strictObject({ why: z.string().trim().min(1, 'takes the reason, in words').max(500) });
+const decisionBody = z.strictObject({ why: whyField });
+const priorityBody = z.strictObject({ priority: priorityField, why: whyField });
 
 /** An admin's answer to a flow that waits for a person. */
 export const createDecideFlow = (deps: FlowDeps, decision: Decision): TenantHandler =>
@@ -51,11 +62,25 @@ export const createDecideFlow = (deps: FlowDeps, decision: Decision): TenantHand
     const { why } = await readJson(request, decisionBody);
     const { flowId } = await ownFlow(deps, context, request.params['flowId']);
     const answer = await deps.flows.decide(flowId, decision, { by: context.subject, why }, context.requestId);
-    if (answer === 'refused') throw new HttpProblem(409, `Flow ${flowId} waits for nobody: only a flow in state ATTENTION takes a decision.`);
-    if (answer === 'gone') throw new HttpProblem(409, `Flow ${flowId} has ended and takes no decision any more.`);
-    if (answer === 'unanswered') throw unavailable(`No worker took the decision for flow ${flowId} in time. It may still be taken: look at the flow before you decide again.`, 10);
+    requireTaken(flowId, answer);
     response.json({ flowId, decision, by: context.subject, why });
   };
+
+/** An admin puts a flow before or behind others. */
+export const createPrioritiseFlow = (deps: FlowDeps): TenantHandler =>
+  async function prioritiseFlow(context, request, response) {
+    const { priority, why } = await readJson(request, priorityBody);
+    const { flowId } = await ownFlow(deps, context, request.params['flowId']);
+    requireTaken(flowId, await deps.flows.setPriority(flowId, { priority, by: context.subject, why }, context.requestId));
+    response.json({ flowId, priority, by: context.subject, why });
+  };
+
+/** @throws HttpProblem 409, 503 */
+function requireTaken(flowId: string, answer: DecisionAnswer): void {
+  if (answer === 'refused') throw new HttpProblem(409, `Flow ${flowId} waits for nothing that this decides: a flow in state ATTENTION takes a decision, one in EDGE_OFFLINE skip and reject.`);
+  if (answer === 'gone') throw new HttpProblem(409, `Flow ${flowId} has ended and takes no decision any more.`);
+  if (answer === 'unanswered') throw unavailable(`No worker took the decision for flow ${flowId} in time. It may still be taken: look at the flow before you decide again.`, 10);
+}
 
 /** @throws HttpProblem 404, for another tenant's flow as for one that does not exist */
 async function ownFlow({ flows }: FlowDeps, { tenantId }: TenantContext, path: string | string[] | undefined): Promise<FlowDescription> {
@@ -66,7 +91,7 @@ async function ownFlow({ flows }: FlowDeps, { tenantId }: TenantContext, path: s
 }
 
 const summaryOf = ({ ui }: FlowDeps, { tenantUrl }: TenantContext, flow: FlowDescription) => ({
-  flowId: flow.flowId, type: flow.type, startedAt: flow.startedAt, closedAt: flow.closedAt, studyInstanceUID: flow.studyInstanceUID,
+  flowId: flow.flowId, type: flow.type, startedAt: flow.startedAt, closedAt: flow.closedAt, errorType: flow.errorType, studyInstanceUID: flow.studyInstanceUID,
   url: flowUrl(tenantUrl, flow.flowId), temporalUI: temporalUiUrl(ui.url, ui.namespace, flow.flowId, flow.runId),
 });
 

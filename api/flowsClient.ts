@@ -1,4 +1,5 @@
-import type { AssociationEnded, ChooseCurrentInput, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, RouteStudyInput } from '../workflows/contracts.ts';
+import type { AssociationEnded, ChooseCurrentInput, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, PriorityDecision, RouteStudyInput } from '../workflows/contracts.ts';
+import type { FlowFilter } from './flowQuery.ts';
 
 /** A flow as the API tells of it. */
 export interface FlowDescription {
@@ -9,6 +10,8 @@ export interface FlowDescription {
   readonly runState: 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED' | 'TERMINATED' | 'TIMED_OUT';
   /** The search attribute, as of the last change of state. */
   readonly flowState: FlowState | undefined;
+  /** What kind of fault holds it up. */
+  readonly errorType: string | undefined;
   readonly startedAt: string;
   readonly closedAt: string | undefined;
   readonly studyInstanceUID: string | undefined;
@@ -18,13 +21,8 @@ export interface FlowDescription {
 
 export type Decision = 'retry' | 'skip' | 'reject';
 
-export interface FlowQuery {
-  readonly tenantId: string;
-  readonly studyInstanceUID: string | undefined;
-  readonly destinationId: string | undefined;
-  readonly state: FlowState | undefined;
-  readonly limit: number;
-}
+/** `refused` when the flow waits for nothing of the kind, `gone` when it is closed or unknown, `unanswered` without a worker. */
+export type DecisionAnswer = 'taken' | 'refused' | 'gone' | 'unanswered';
 
 /** What the API asks of Temporal. */
 export interface Flows {
@@ -51,10 +49,16 @@ export interface Flows {
   status(flowId: string): Promise<FlowStatus | undefined>;
   /** Of a completed flow. */
   result(flowId: string): Promise<unknown>;
-  /** Newest first. */
-  list(query: FlowQuery): Promise<readonly FlowDescription[]>;
-  /** @returns `refused` when the flow waits for nobody, `gone` when it is closed or unknown, `unanswered` without a worker */
-  decide(flowId: string, decision: Decision, by: ParkDecision, updateId: string): Promise<'taken' | 'refused' | 'gone' | 'unanswered'>;
+  /**
+   * Newest first.
+   *
+   * @param cursor `next` of the page before
+   * @returns `next` is undefined on the last page
+   */
+  page(filter: FlowFilter, limit: number, cursor?: string): Promise<{ readonly flows: readonly FlowDescription[]; readonly next: string | undefined }>;
+  decide(flowId: string, decision: Decision, by: ParkDecision, updateId: string): Promise<DecisionAnswer>;
+  /** The flow's queued work takes its new place at once, and what follows keeps it. */
+  setPriority(flowId: string, decision: PriorityDecision, updateId: string): Promise<DecisionAnswer>;
   /** @throws when the server does not answer */
   ready(signal: AbortSignal): Promise<void>;
 }

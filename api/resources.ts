@@ -10,7 +10,8 @@ import { createRetrieve } from './dicomweb/retrieve.ts';
 import { createSearch } from './dicomweb/search.ts';
 import { createStore } from './dicomweb/store.ts';
 import { createDecideConflict } from './conflicts.ts';
-import { createDecideFlow, createListFlows, createReadFlow, type FlowDeps } from './flows.ts';
+import { createDecideFlows } from './decisions.ts';
+import { createDecideFlow, createListFlows, createPrioritiseFlow, createReadFlow, type FlowDeps } from './flows.ts';
 import type { Flows } from './flowsClient.ts';
 import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
 import { createQuery } from './query.ts';
@@ -69,6 +70,8 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     post('/query', 'search', createQuery({ index })),
     post('/routes', 'requestRoute', createRequestRoute({ tenants, index, audit, flows: deps.flows })),
     get('/flows', 'readFlows', createListFlows(flows)),
+    post('/flows/decisions', 'steerFlows', createDecideFlows(flows)),
+    post('/flows/*flowId/priority', 'steerFlows', createPrioritiseFlow(flows)),
     post('/flows/*flowId/retry', 'steerFlows', createDecideFlow(flows, 'retry')),
     post('/flows/*flowId/skip', 'steerFlows', createDecideFlow(flows, 'skip')),
     post('/flows/*flowId/reject', 'steerFlows', createDecideFlow(flows, 'reject')),

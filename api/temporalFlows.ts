@@ -1,37 +1,44 @@
 import {
-  isGrpcDeadlineError, QueryNotRegisteredError, WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, WorkflowUpdateFailedError,
+  isGrpcDeadlineError, isGrpcServiceError, QueryNotRegisteredError, WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo, type WorkflowHandle,
 } from '@temporalio/client';
+import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { defineSearchAttributeKey, SearchAttributeType, type Priority as TemporalPriority, type SearchAttributePair } from '@temporalio/common';
 import { priorities, type Priority } from '../domain/tenant.ts';
 import {
-  associationEndedSignal, packReadySignal, searchAttributes, statusQuery, taskQueues,
-  type FlowState, type FlowStatus, type IngestAssociationInput, type RouteStudyInput,
+  packReadySignal, searchAttributes, setPriorityUpdate, statusQuery, taskQueues,
+  type AssociationEnded, type FlowState, type FlowStatus, type IngestAssociationInput, type IngestCarried, type PackWork, type ParkDecision, type PriorityDecision, type RouteStudyInput,
 } from '../workflows/contracts.ts';
-import type { FlowDescription, FlowQuery, Flows } from './flowsClient.ts';
+import { visibilityQuery } from './flowQuery.ts';
+import { badRequest } from './problems.ts';
+import type { DecisionAnswer, FlowDescription, Flows } from './flowsClient.ts';
 
 const statusWaitMs = 2_000;
 const decisionWaitMs = 10_000;
 const requestMemo = 'request';
+/** Of gRPC. */
+const invalidArgument = 3;
 
 type Handle = (flowId: string) => WorkflowHandle;
 
 /** Flows on a Temporal server. */
 export function createTemporalFlows(client: Client): Flows {
   const handle: Handle = (flowId) => client.workflow.getHandle(flowId);
+  const update = (flowId: string, name: string, given: ParkDecision | PriorityDecision, updateId: string): Promise<DecisionAnswer> => unlessGone('gone' as const, async () => {
+    try {
+      await client.withDeadline(Date.now() + decisionWaitMs, () => handle(flowId).executeUpdate(name, { args: [given], updateId }));
+      return 'taken';
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) return 'refused';
+      if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error)) return 'unanswered';
+      throw error;
+    }
+  });
   return {
     ...startsOf(client, handle),
     ...readsOf(client, handle),
-    decide: (flowId, decision, by, updateId) => unlessGone('gone' as const, async () => {
-      try {
-        await client.withDeadline(Date.now() + decisionWaitMs, () => handle(flowId).executeUpdate(decision, { args: [by], updateId }));
-        return 'taken';
-      } catch (error) {
-        if (error instanceof WorkflowUpdateFailedError) return 'refused';
-        if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error)) return 'unanswered';
-        throw error;
-      }
-    }),
+    decide: (flowId, decision, by, updateId) => update(flowId, decision, by, updateId),
+    setPriority: (flowId, decision, updateId) => update(flowId, setPriorityUpdate, decision, updateId),
     async ready(signal) {
       await client.withAbortSignal(signal, () => client.workflowService.getSystemInfo({}));
     },
@@ -40,13 +47,12 @@ export function createTemporalFlows(client: Client): Flows {
 
 const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | 'startRoute' | 'startChoice'> => ({
   async startIngest(flowId, input, packs, end) {
-    const [first, ...rest] = packs;
-    if (!first) throw new RangeError('An ingest without packs is not started');
-    await client.workflow.signalWithStart('ingestAssociation', {
-      ...startOptions(flowId, input), args: [input], signal: packReadySignal, signalArgs: [first], typedSearchAttributes: ingestAttributes(input),
+    if (packs.length === 0) throw new RangeError('An ingest without packs is not started');
+    const first = packs.slice(0, packsInStart);
+    await client.workflow.start('ingestAssociation', {
+      ...startOptions(flowId, input), args: [{ ...input, carried: alreadyTold(first, end) }], typedSearchAttributes: ingestAttributes(input),
     });
-    for (const pack of rest) await handle(flowId).signal(packReadySignal, pack);
-    await handle(flowId).signal(associationEndedSignal, end);
+    for (const pack of packs.slice(packsInStart)) await handle(flowId).signal(packReadySignal, pack);
   },
   async startChoice(input) {
     const { tenantId, studyInstanceUID, flowId } = input;
@@ -67,7 +73,7 @@ const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | '
   },
 });
 
-const readsOf = (client: Client, handle: Handle): Pick<Flows, 'ended' | 'describe' | 'status' | 'result' | 'list'> => ({
+const readsOf = (client: Client, handle: Handle): Pick<Flows, 'ended' | 'describe' | 'status' | 'result' | 'page'> => ({
   async ended(flowId, waitMs, signal) {
     const timeout = AbortSignal.timeout(waitMs);
     try {
@@ -89,14 +95,24 @@ const readsOf = (client: Client, handle: Handle): Pick<Flows, 'ended' | 'describ
     }
   },
   result: (flowId) => handle(flowId).result(),
-  async list(query) {
-    const flows: FlowDescription[] = [];
-    for await (const flow of client.workflow.list({ query: visibilityQuery(query), pageSize: query.limit })) {
-      flows.push(descriptionOf(flow));
-      if (flows.length === query.limit) break;
-    }
-    return flows;
+  async page(filter, limit, cursor) {
+    const { executions, nextPageToken } = await client.workflowService.listWorkflowExecutions({
+      namespace: client.options.namespace, query: visibilityQuery(filter), pageSize: limit,
+      ...(cursor === undefined ? {} : { nextPageToken: Buffer.from(cursor, 'base64url') }),
+    }).catch((error: unknown) => {
+      throw cursor !== undefined && isGrpcServiceError(error) && error.code === invalidArgument ? badRequest('cursor takes what the page before gave as next.') : error;
+    });
+    const flows = await Promise.all(executions.map((raw) => executionInfoFromRaw(raw, client.options.loadedDataConverter, raw, client.options.namespace)));
+    return { flows: flows.map(descriptionOf), next: nextPageToken?.length ? Buffer.from(nextPageToken).toString('base64url') : undefined };
   },
+});
+
+/** Packs that the start itself carries, 350 bytes each: a process that dies after it leaves no flow that waits for an end. */
+const packsInStart = 200;
+
+const alreadyTold = (packs: readonly PackWork[], end: AssociationEnded): IngestCarried => ({
+  waiting: packs, parked: [], seenPackIds: packs.map(({ pack }) => pack.packId), seenCount: packs.length, end,
+  outcome: { packCount: 0, acceptedCount: 0, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0, abandonedPackCount: 0 },
 });
 
 /** Joins a running flow of the same ID and never starts a second one. */
@@ -110,7 +126,7 @@ const keyword = (name: string) => defineSearchAttributeKey(name, SearchAttribute
 const keys = {
   tenantId: keyword(searchAttributes.tenantId), gatewayId: keyword(searchAttributes.gatewayId),
   studyInstanceUID: keyword(searchAttributes.studyInstanceUID), flowState: keyword(searchAttributes.flowState), origin: keyword(searchAttributes.origin),
-  destinationId: keyword(searchAttributes.destinationId),
+  destinationId: keyword(searchAttributes.destinationId), errorType: keyword(searchAttributes.errorType),
   receivedAt: defineSearchAttributeKey(searchAttributes.receivedAt, SearchAttributeType.DATETIME),
 };
 
@@ -124,20 +140,6 @@ const routeAttributes = ({ tenantId, studyInstanceUID, destinationId, gatewayId 
   { key: keys.origin, value: 'request' }, { key: keys.destinationId, value: destinationId }, ...(gatewayId === undefined ? [] : [{ key: keys.gatewayId, value: gatewayId }]),
 ];
 
-/** A string literal of a visibility query: quotes and backslashes cannot end it. */
-const literal = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-
-export function visibilityQuery({ tenantId, studyInstanceUID, destinationId, state }: FlowQuery): string {
-  const terms = [`${searchAttributes.tenantId} = ${literal(tenantId)}`];
-  if (studyInstanceUID !== undefined) {
-    const uid = literal(studyInstanceUID);
-    terms.push(`(${searchAttributes.studyInstanceUID} = ${uid} OR ${searchAttributes.studyInstanceUIDs} IN (${uid}))`);
-  }
-  if (destinationId !== undefined) terms.push(`${searchAttributes.destinationId} = ${literal(destinationId)}`);
-  if (state !== undefined) terms.push(`${searchAttributes.flowState} = ${literal(state)}`);
-  return terms.join(' AND ');
-}
-
 function descriptionOf(flow: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'type' | 'status' | 'startTime' | 'closeTime' | 'memo' | 'typedSearchAttributes'>): FlowDescription {
   const request = flow.memo?.[requestMemo];
   const { name } = flow.status;
@@ -145,6 +147,7 @@ function descriptionOf(flow: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' 
     flowId: flow.workflowId, runId: flow.runId, type: flow.type,
     runState: name === 'COMPLETED' || name === 'FAILED' || name === 'CANCELLED' || name === 'TERMINATED' || name === 'TIMED_OUT' ? name : 'RUNNING',
     flowState: flow.typedSearchAttributes.get(keys.flowState) as FlowState | undefined,
+    errorType: flow.typedSearchAttributes.get(keys.errorType),
     startedAt: flow.startTime.toISOString(), closedAt: flow.closeTime?.toISOString(),
     studyInstanceUID: flow.typedSearchAttributes.get(keys.studyInstanceUID),
     request: typeof request === 'string' ? request : undefined,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { visibilityQuery } from '../../../api/temporalFlows.ts';
+import { visibilityQuery } from '../../../api/flowQuery.ts';
 import { errorForLog } from '../../../api/errorForLog.ts';
 import { routeWorkflowId } from '../../../workflows/ids.ts';
 import { aFile, aFlow, anApi, aToken, stow, type Api } from './support.ts';
@@ -92,8 +92,60 @@ describe('api: routes, flows, history, configuration', () => {
   });
 
   it('writes quotes and backslashes of a visibility query so that they end no literal', () => {
-    assert.equal(visibilityQuery({ tenantId: "a' OR '1'='1", studyInstanceUID: '1\\', destinationId: "w'1", state: 'DONE', limit: 1 }),
-      "TenantId = 'a\\' OR \\'1\\'=\\'1' AND (StudyInstanceUID = '1\\\\' OR StudyInstanceUIDs IN ('1\\\\')) AND DestinationId = 'w\\'1' AND FlowState = 'DONE'");
+    assert.equal(visibilityQuery({ tenantId: "a' OR '1'='1", studyInstanceUID: '1\\', destinationId: "w'1", states: ['DONE'], since: '2026-01-01T00:00:00Z', open: true }),
+      "TenantId = 'a\\' OR \\'1\\'=\\'1' AND (StudyInstanceUID = '1\\\\' OR StudyInstanceUIDs IN ('1\\\\')) AND DestinationId = 'w\\'1' AND FlowState = 'DONE' AND StartTime >= '2026-01-01T00:00:00Z' AND ExecutionStatus = 'Running'");
+  });
+
+  it('says DONE only with the result: a flow in its last moment is waited for', async () => {
+    const flowId = 'demo/route/1.2.3/all/1';
+    api.flows.known.set(flowId, aFlow({ flowId, type: 'routeStudy' }));
+    api.flows.statusNow = { state: 'DONE', sentence: 'Delivered.', counts: {} };
+    api.flows.ended = async () => {
+      api.flows.known.set(flowId, aFlow({ flowId, type: 'routeStudy', runState: 'COMPLETED', flowState: 'DONE' }));
+      return true;
+    };
+
+    const flow = await (await api.call(`/flows/${flowId}`)).json() as Record<string, unknown>;
+
+    assert.deepEqual([flow['state'], flow['result']], ['DONE', { deliveredCount: 3 }]);
+  });
+
+  it('decides about all flows that a filter finds, page by page, and says what became of each', async () => {
+    for (const [flowId, flowState] of [['demo/ingest/gw1/a', 'ATTENTION'], ['demo/ingest/gw1/b', 'EDGE_OFFLINE'], ['demo/ingest/gw2/c', 'ATTENTION'], ['other/ingest/gw1/d', 'ATTENTION']] as const) {
+      api.flows.known.set(flowId, aFlow({ flowId, flowState }));
+    }
+    const decide = async (body: object) => {
+      const response = await api.call('/flows/decisions', { method: 'POST', headers: json, body: JSON.stringify(body) });
+      return { status: response.status, body: await response.json() as { readonly flows: readonly { readonly flowId: string; readonly answer: string }[]; readonly next?: string; readonly detail?: string } };
+    };
+
+    const dry = await decide({ decision: 'retry', filter: { all: true }, why: 'mended', dryRun: true });
+    const first = await decide({ decision: 'retry', filter: { all: true }, why: 'mended', limit: 1 });
+    const second = await decide({ decision: 'retry', filter: { all: true }, why: 'mended', limit: 1, cursor: first.body.next });
+    const retired = await decide({ decision: 'reject', filter: { gatewayId: 'gw1' }, why: 'retired' });
+    const urgent = await decide({ decision: 'priority', priority: 1, filter: { gatewayId: 'gw1' }, why: 'stroke' });
+
+    assert.deepEqual(dry.body.flows.map(({ flowId, answer }) => [flowId, answer]), [['demo/ingest/gw1/a', 'would'], ['demo/ingest/gw2/c', 'would']]);
+    assert.deepEqual([...first.body.flows, ...second.body.flows].map(({ flowId, answer }) => [flowId, answer]), [['demo/ingest/gw1/a', 'taken'], ['demo/ingest/gw2/c', 'taken']]);
+    assert.equal(second.body.next, undefined);
+    assert.deepEqual(retired.body.flows.map(({ flowId }) => flowId), ['demo/ingest/gw1/a', 'demo/ingest/gw1/b']);
+    assert.deepEqual(api.flows.decisions.map(({ flowId, decision, by }) => [flowId, decision, by.by, by.why]), [
+      ['demo/ingest/gw1/a', 'retry', 'jo', 'mended'], ['demo/ingest/gw2/c', 'retry', 'jo', 'mended'], ['demo/ingest/gw1/a', 'reject', 'jo', 'retired'], ['demo/ingest/gw1/b', 'reject', 'jo', 'retired']]);
+    assert.deepEqual(urgent.body.flows.map(({ answer }) => answer), ['taken', 'taken']);
+    assert.deepEqual(api.flows.prioritised[0], { flowId: 'demo/ingest/gw1/a', decision: { priority: 1, by: 'jo', why: 'stroke' } });
+  });
+
+  it('takes no decision about flows without a filter, a reason, a right or a priority', async () => {
+    const rows: readonly (readonly [object, readonly string[], number, RegExp])[] = [
+      [{ decision: 'retry', filter: {}, why: 'x' }, ['admin'], 400, /"all": true|filter/], [{ decision: 'retry', filter: { all: true } }, ['admin'], 400, /why/],
+      [{ decision: 'priority', filter: { all: true }, why: 'x' }, ['admin'], 400, /priority/], [{ decision: 'delete', filter: { all: true }, why: 'x' }, ['admin'], 400, /decision/],
+      [{ decision: 'retry', filter: { tenantId: 'other' }, why: 'x' }, ['admin'], 400, /filter/], [{ decision: 'retry', filter: { all: true }, why: 'x' }, ['integrator'], 403, /./],
+    ];
+    for (const [body, roles, status, text] of rows) {
+      const response = await api.call('/flows/decisions', { method: 'POST', roles, headers: json, body: JSON.stringify(body) });
+      assert.equal(response.status, status);
+      assert.match(await response.text(), text);
+    }
   });
 
   it('hands a person\'s decision to a flow', async () => {

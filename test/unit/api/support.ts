@@ -18,7 +18,7 @@ import type { PackOrigin, StagedPack } from '../../../domain/pack.ts';
 import { judgeInstance } from '../../../domain/validation.ts';
 import { MemoryArchive, MemoryAuditLog, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
 import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
-import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, RouteStudyInput } from '../../../workflows/contracts.ts';
+import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, PriorityDecision, RouteStudyInput } from '../../../workflows/contracts.ts';
 import { encode, explicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
 
 export const tokenKey = randomBytes(32);
@@ -55,7 +55,7 @@ export class FakeFlows implements Flows {
     for (const { pack } of packs) await this.ingest(pack as StagedPack, input.origin);
   }
 
-  ended = async (): Promise<boolean> => this.endsInTime;
+  ended: Flows['ended'] = async () => this.endsInTime;
 
   async startRoute(flowId: string, input: RouteStudyInput, request: string): Promise<FlowDescription> {
     const known = this.known.get(flowId) ?? aFlow({ flowId, type: 'routeStudy', request, studyInstanceUID: input.studyInstanceUID });
@@ -69,9 +69,18 @@ export class FakeFlows implements Flows {
   describe = async (flowId: string): Promise<FlowDescription | undefined> => this.known.get(flowId);
   status = async (): Promise<FlowStatus | undefined> => this.statusNow;
   result = async (): Promise<unknown> => ({ deliveredCount: 3 });
-  list = async ({ tenantId, studyInstanceUID, state }: Parameters<Flows['list']>[0]): Promise<readonly FlowDescription[]> =>
-    [...this.known.values()].filter((flow) => flow.flowId.startsWith(`${tenantId}/`)
-      && (studyInstanceUID === undefined || flow.studyInstanceUID === studyInstanceUID) && (state === undefined || flow.flowState === state));
+  page: Flows['page'] = async ({ tenantId, studyInstanceUID, states, gatewayId }, limit, cursor = '0') => {
+    const found = [...this.known.values()].filter((flow) => flow.flowId.startsWith(`${tenantId}/`)
+      && (studyInstanceUID === undefined || flow.studyInstanceUID === studyInstanceUID) && (states === undefined || states.includes(flow.flowState!))
+      && (gatewayId === undefined || flow.flowId.includes(`/${gatewayId}/`)));
+    const end = Number(cursor) + limit;
+    return { flows: found.slice(Number(cursor), end), next: end < found.length ? String(end) : undefined };
+  };
+  readonly prioritised: { readonly flowId: string; readonly decision: PriorityDecision }[] = [];
+  setPriority: Flows['setPriority'] = async (flowId, decision) => {
+    this.prioritised.push({ flowId, decision });
+    return this.decisionAnswer;
+  };
   decide: Flows['decide'] = async (flowId, decision, by) => {
     this.decisions.push({ flowId, decision, by });
     return this.decisionAnswer;
@@ -80,7 +89,7 @@ export class FakeFlows implements Flows {
 }
 
 export const aFlow = (given: Partial<FlowDescription> & { readonly flowId: string }): FlowDescription => ({
-  runId: 'run-1', type: 'studyLifecycle', runState: 'RUNNING', flowState: 'RUNNING', startedAt: '2026-01-01T00:00:00.000Z',
+  runId: 'run-1', type: 'studyLifecycle', runState: 'RUNNING', flowState: 'RUNNING', errorType: undefined, startedAt: '2026-01-01T00:00:00.000Z',
   closedAt: undefined, studyInstanceUID: undefined, request: undefined, ...given,
 });
 
