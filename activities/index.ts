@@ -12,11 +12,13 @@ import { createArchivePack } from './ingest/archivePack.ts';
 import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
 import { createRecordAudit } from './recordAudit.ts';
+import { createConfirmInstances } from './route/confirmInstances.ts';
 import { createFindRoutes } from './route/findRoutes.ts';
 import { createJoinCircuit } from './route/joinCircuit.ts';
 import { createProbeDestination } from './route/probeDestination.ts';
 import { createSendInstances } from './route/sendInstances.ts';
 import { createSetCircuit } from './route/setCircuit.ts';
+import { createSkipInstances } from './route/skipInstances.ts';
 
 type ActivityOf<Create extends (deps: never) => unknown> = ReturnType<Create>;
 
@@ -26,6 +28,7 @@ export interface EdgeActivities {
   readonly releasePack: ActivityOf<typeof createReleasePack>;
   readonly setAsidePack: ActivityOf<typeof createSetAsidePack>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
+  readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
   readonly probeDestination: ActivityOf<typeof createProbeDestination>;
 }
 
@@ -50,7 +53,9 @@ export interface IndexActivities {
 export interface RouteActivities {
   readonly findRoutes: ActivityOf<typeof createFindRoutes>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
+  readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
   readonly probeDestination: ActivityOf<typeof createProbeDestination>;
+  readonly skipInstances: ActivityOf<typeof createSkipInstances>;
   readonly setCircuit: ActivityOf<typeof createSetCircuit>;
   readonly joinCircuit: ActivityOf<typeof createJoinCircuit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;

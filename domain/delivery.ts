@@ -1,8 +1,14 @@
+import type { Confirmation } from './tenant.ts';
+
 /** How one instance fared at one destination. */
 export interface InstanceDelivery {
   readonly sopInstanceUID: string;
   readonly sha256: string;
-  readonly state: 'waiting' | 'delivered' | 'refused';
+  /**
+   * `sent`: the destination took it by its word and is yet to confirm it. `skipped`: a person gave it up, so no later flow
+   * of a rule asks about the same bytes again.
+   */
+  readonly state: 'waiting' | 'sent' | 'delivered' | 'refused' | 'skipped';
   readonly attempts: number;
   /** The last DIMSE status (PS3.4 B.2.3) or, for DICOMweb, the failure reason or HTTP status. */
   readonly lastStatus?: number;
@@ -11,6 +17,10 @@ export interface InstanceDelivery {
   /** ISO 8601 UTC. */
   readonly lastAttemptAt?: string;
   readonly nextAttemptAt?: string;
+  /** Who gave it up. */
+  readonly skippedBy?: string;
+  /** How and when the destination confirmed it, beyond its status. */
+  readonly confirmed?: { readonly by: Confirmation; readonly at: string };
   /** The flow that delivered it: a new explicit request sends again, a rule does not. */
   readonly deliveredBy?: string;
 }

@@ -13,14 +13,22 @@ export interface GatewayConfig {
 
 export type Destination = DicomDestination | DicomWebDestination;
 
+/**
+ * When a delivery counts as done: by the status of the send, or only when the destination itself lists the instance
+ * (C-FIND at IMAGE level, QIDO-RS). A destination may say success and keep nothing.
+ */
+export type Confirmation = 'status' | 'readBack';
+
 /** What every kind of destination may say. */
-interface DestinationLimits {
+interface DestinationPolicy {
+  /** Default `status`. */
+  readonly confirmation?: Confirmation;
   /** Associations or requests at once from one worker. Default 2. */
   readonly maxAssociations?: number;
 }
 
 /** A Storage SCP in a hospital's network, reached through the gateway that stands in it. */
-export interface DicomDestination extends DestinationLimits {
+export interface DicomDestination extends DestinationPolicy {
   readonly kind: 'dicom';
   readonly destinationId: string;
   readonly gatewayId: string;
@@ -31,7 +39,7 @@ export interface DicomDestination extends DestinationLimits {
 }
 
 /** A STOW-RS origin server (PS3.18 10.5); `url` is its DICOMweb root. */
-export interface DicomWebDestination extends DestinationLimits {
+export interface DicomWebDestination extends DestinationPolicy {
   readonly kind: 'dicomweb';
   readonly destinationId: string;
   readonly url: string;

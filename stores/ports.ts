@@ -214,3 +214,11 @@ export interface CircuitStore {
   /** @param open undefined closes it */
   set(tenantId: string, destinationId: string, open: Trouble | undefined): Promise<void>;
 }
+
+/**
+ * Which instances of some series a destination says it holds: what it was sent is there only when it lists it itself.
+ *
+ * @throws DestinationUnavailable also when it does not search: nothing is known then
+ */
+export type ReadBack<D extends Destination = Destination> =
+  (destination: D, study: { readonly studyInstanceUID: string; readonly seriesInstanceUIDs: readonly string[] }, signal: AbortSignal) => Promise<ReadonlySet<string>>;

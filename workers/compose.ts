@@ -15,20 +15,23 @@ import { createArchivePack } from '../activities/ingest/archivePack.ts';
 import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
 import { createRecordAudit } from '../activities/recordAudit.ts';
+import { createConfirmInstances } from '../activities/route/confirmInstances.ts';
 import { createFindRoutes } from '../activities/route/findRoutes.ts';
 import { createJoinCircuit } from '../activities/route/joinCircuit.ts';
 import { createPlaces } from '../activities/route/places.ts';
 import { createProbeDestination } from '../activities/route/probeDestination.ts';
 import { createSendInstances } from '../activities/route/sendInstances.ts';
 import { createSetCircuit } from '../activities/route/setCircuit.ts';
+import { createSkipInstances } from '../activities/route/skipInstances.ts';
 import { spoolReader } from '../edge-gateway/spool/reader.ts';
 import type { Stores } from '../stores/compose.ts';
 import { probeDicomWeb } from '../stores/destination.ts';
+import { readBackDicomWeb } from '../stores/readBack.ts';
 import { readPackHeaders } from '../stores/packHeaders.ts';
 import { taskQueues } from '../workflows/contracts.ts';
 import { edgeTaskQueue } from '../workflows/ids.ts';
 import type { WorkerConfig, WorkerRole } from './config.ts';
-import { createDicomProbe, createDicomSender } from './dicomSender.ts';
+import { createDicomProbe, createDicomReadBack, createDicomSender } from './dicomSender.ts';
 
 /** What one Temporal worker polls and runs. */
 export interface WorkerPlan {
@@ -79,6 +82,8 @@ const indexActivities = ({ config, stores, client }: Deps): IndexActivities => (
 const routeActivities = ({ config, stores, client }: Deps): RouteActivities => ({
   findRoutes: alive(createFindRoutes(stores)),
   sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
+  confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicomweb: readBackDicomWeb }, firstRetryMs: config.firstRetryMs, now }),
+  skipInstances: createSkipInstances({ ...stores, now }),
   probeDestination: createProbeDestination({ ...stores, probes: { dicomweb: probeDicomWeb } }),
   setCircuit: createSetCircuit(stores),
   joinCircuit: createJoinCircuit({ ...stores, client, firstRetryMs: config.firstRetryMs }),
@@ -92,6 +97,7 @@ const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities =>
     releasePack: createReleasePack({ spool }),
     setAsidePack: createSetAsidePack({ spool }),
     sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
+    confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
     probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(edge.aeTitle) } }),
   };
 };

@@ -6,8 +6,9 @@ import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import type { DicomDestination } from '../domain/tenant.ts';
 import { openAssociation } from '../edge-gateway/scu/association.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable } from '../edge-gateway/scu/errors.ts';
+import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
-import { DestinationUnavailable, type Probe, type Sender, type SendResult } from '../stores/ports.ts';
+import { DestinationUnavailable, type Probe, type ReadBack, type Sender, type SendResult } from '../stores/ports.ts';
 
 /**
  * Sends instances to a Storage SCP (PS3.4 Annex B) as they were received, each in its own transfer syntax.
@@ -37,6 +38,16 @@ export const createDicomProbe = (ownAETitle: string): Probe<DicomDestination> =>
     await association.release().catch(() => association.abort());
   }
 };
+
+/** By C-FIND at IMAGE level. */
+export const createDicomReadBack = (ownAETitle: string): ReadBack<DicomDestination> =>
+  async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, { studyInstanceUID, seriesInstanceUIDs }, signal) => {
+    try {
+      return await findInstances({ host, port, calledAETitle, callingAETitle }, studyInstanceUID, seriesInstanceUIDs, { signal });
+    } catch (error) {
+      throw isAboutPeer(error) || error instanceof QueryRefused ? new DestinationUnavailable(error.message, { cause: error }) : error;
+    }
+  };
 
 /** A peer that is well answers C-ECHO at once. */
 const probeTimeouts = { connectMs: 10_000, associateMs: 15_000, responseMs: 15_000 } as const;

@@ -1,4 +1,5 @@
 import type { DeliveryLedger, InstanceDelivery } from '../../domain/delivery.ts';
+import type { Confirmation } from '../../domain/tenant.ts';
 import type { CurrentInstance } from '../../domain/documents.ts';
 import type { SendResult } from '../../stores/ports.ts';
 import type { SendInstancesDeps, SendInstancesInput, SendInstancesResult } from './sendInstances.ts';
@@ -6,6 +7,13 @@ import type { SendInstancesDeps, SendInstancesInput, SendInstancesResult } from 
 /** A delivery ledger while an attempt runs: what to send, and a place to note each answer. */
 export interface OpenLedger {
   readonly toSend: readonly CurrentInstance[];
+  /** What the destination took and has not confirmed yet. */
+  readonly unconfirmed: readonly CurrentInstance[];
+  /** What is neither delivered nor given up. */
+  readonly open: readonly CurrentInstance[];
+  /** Changes one entry; written at the end. */
+  change(sopInstanceUID: string, change: Partial<InstanceDelivery>): void;
+  write(): Promise<void>;
   /** Notes one answer; writes the ledger now and then. */
   note(result: SendResult): Promise<void>;
   /** Marks what the destination has not taken and writes the ledger. */
@@ -16,10 +24,11 @@ export interface OpenLedger {
 /** Answers that may be noted before they are written: what a crash would send again. */
 const unwrittenLimit = 50;
 
-type LedgerDeps = Pick<SendInstancesDeps, 'deliveries' | 'now'>;
+export type LedgerDeps = Pick<SendInstancesDeps, 'deliveries' | 'now'>;
+type LedgerInput = Pick<SendInstancesInput, 'tenantId' | 'studyInstanceUID' | 'destinationId' | 'flowId' | 'resend' | 'retryRefused'>;
 
 /** Reads the ledger and decides, instance by instance, what this flow still has to send. */
-export async function openLedger(deps: LedgerDeps, input: SendInstancesInput, current: readonly CurrentInstance[]): Promise<OpenLedger> {
+export async function openLedger(deps: LedgerDeps, input: LedgerInput, current: readonly CurrentInstance[], confirmation: Confirmation): Promise<OpenLedger> {
   const stored = await deps.deliveries.get(input.tenantId, input.destinationId, input.studyInstanceUID);
   const before = new Map(stored.value.instances.map((entry) => [entry.sopInstanceUID, entry]));
   const toSend = current.filter((instance) => mustSend(instance, before.get(instance.sopInstanceUID), input));
@@ -38,12 +47,19 @@ export async function openLedger(deps: LedgerDeps, input: SendInstancesInput, cu
   const write = () => merge(deps, input, touched);
   let unwritten = 0;
 
+  const inState = (...states: readonly InstanceDelivery['state'][]) => current.filter(({ sopInstanceUID, sha256 }) => {
+    const entry = before.get(sopInstanceUID);
+    return entry?.sha256 === sha256 && states.includes(entry.state);
+  });
   return {
-    toSend,
+    toSend, unconfirmed: inState('sent'), open: inState('waiting', 'sent', 'refused'), write,
+    change(sopInstanceUID, change) {
+      touched.set(sopInstanceUID, { ...(touched.get(sopInstanceUID) ?? before.get(sopInstanceUID)!), ...change });
+    },
     async note({ sopInstanceUID, outcome, status, problem }) {
       const attempts = (before.get(sopInstanceUID)?.attempts ?? 0) + 1;
       touch(sopInstanceUID, {
-        state: outcome === 'later' ? 'waiting' : outcome, attempts,
+        state: outcome === 'later' ? 'waiting' : outcome === 'delivered' && confirmation !== 'status' ? 'sent' : outcome, attempts,
         ...(status === undefined ? {} : { lastStatus: status }), ...(problem === undefined ? {} : { lastProblem: problem }),
         ...(outcome === 'later' ? {} : { deliveredBy: input.flowId }),
       });
@@ -65,24 +81,25 @@ export async function openLedger(deps: LedgerDeps, input: SendInstancesInput, cu
     counts() {
       const states = current.map(({ sopInstanceUID }) => touched.get(sopInstanceUID) ?? before.get(sopInstanceUID));
       const mine = states.filter((entry) => entry?.deliveredBy === input.flowId);
-      return { deliveredCount: mine.filter((entry) => entry?.state === 'delivered').length,
+      const sentCount = states.filter((entry) => entry?.state === 'sent').length;
+      return { ...(sentCount > 0 ? { sentCount } : {}), deliveredCount: mine.filter((entry) => entry?.state === 'delivered').length,
         refusedCount: states.filter((entry) => entry?.state === 'refused').length, alreadyThereCount };
     },
   };
 }
 
-function mustSend(instance: CurrentInstance, entry: InstanceDelivery | undefined, input: SendInstancesInput): boolean {
+function mustSend(instance: CurrentInstance, entry: InstanceDelivery | undefined, input: LedgerInput): boolean {
   if (!entry || entry.sha256 !== instance.sha256 || entry.state === 'waiting') return true;
   const mine = entry.deliveredBy === input.flowId;
-  if (entry.state === 'refused') return input.retryRefused || (input.resend && !mine);
+  if (entry.state === 'refused' || entry.state === 'skipped') return input.retryRefused || (input.resend && !mine);
   return input.resend && !mine;
 }
 
-const deliveredElsewhere = (entry: InstanceDelivery | undefined, { flowId }: SendInstancesInput): boolean =>
+const deliveredElsewhere = (entry: InstanceDelivery | undefined, { flowId }: LedgerInput): boolean =>
   entry?.state === 'delivered' && entry.deliveredBy !== flowId;
 
 /** Puts our entries into the ledger as it is now: another flow may write to the same destination and study. */
-async function merge(deps: LedgerDeps, input: SendInstancesInput, touched: ReadonlyMap<string, InstanceDelivery>): Promise<void> {
+async function merge(deps: LedgerDeps, input: LedgerInput, touched: ReadonlyMap<string, InstanceDelivery>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const { value, etag } = await deps.deliveries.get(input.tenantId, input.destinationId, input.studyInstanceUID);
     const entries = new Map(value.instances.map((entry) => [entry.sopInstanceUID, entry]));

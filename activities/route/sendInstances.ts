@@ -38,6 +38,8 @@ export interface SendInstancesResult {
   readonly deliveredCount: number;
   readonly refusedCount: number;
   readonly alreadyThereCount: number;
+  /** Set when the destination took instances that it is yet to confirm. */
+  readonly sentCount?: number;
   /** Set when instances wait. */
   readonly held?: Held;
 }
@@ -71,7 +73,7 @@ export const createSendInstances = (deps: SendInstancesDeps) =>
   async function sendInstances(input: SendInstancesInput): Promise<SendInstancesResult> {
     const destination = await findDestination(deps.tenants, input.tenantId, input.destinationId);
     const packs = await deps.archive.listIndexes(input.tenantId, input.studyInstanceUID, cancellationSignal());
-    const ledger = await openLedger(deps, input, resolveStudy(packs).current);
+    const ledger = await openLedger(deps, input, resolveStudy(packs).current, destination.confirmation ?? 'status');
     const waitingCount = ledger.toSend.length;
     if (waitingCount === 0) return ledger.counts();
     const open = input.turn ? undefined : await deps.circuits.get(input.tenantId, input.destinationId);

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { verificationSopClassUID } from '../../dicom/sopClasses.ts';
+import { statusClass } from '../../dicom/status.ts';
 import { commandFields, commandPriority, noDataSet, responseBit, withDataSet } from '../dimse/command.ts';
 import { MessageReader, encodeCommandMessage, fragmentLength, type Message } from '../dimse/message.ts';
 import type { CommandSet } from '../services/service.ts';
@@ -35,6 +36,23 @@ interface RequestorOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+/** A request that waits for its responses. */
+interface Pending {
+  readonly messageID: number;
+  readonly responses: Message[];
+  arrived: PromiseWithResolvers<void>;
+}
+
+/** A C-FIND; its identifier is encoded in the context's transfer syntax. */
+export interface FindRequest {
+  readonly context: AcceptedContext;
+  readonly identifier: Buffer;
+  /** More matches than that end the association. */
+  readonly maxMatches: number;
+}
+
+const maxIdentifierBytes = 1024 * 1024;
+
 const maxMessageID = 0xffff;
 
 /** An association that we opened (see `openAssociation`). One request at a time; any error ends it. */
@@ -54,7 +72,7 @@ export class RequestorAssociation implements UpperLayerUser {
   #socketError: unknown;
   #accept: AssociateAccept | undefined;
   #contexts: ReadonlyMap<number, AcceptedContext> = new Map();
-  #pending: { readonly messageID: number; readonly response: PromiseWithResolvers<CommandSet> } | undefined;
+  #pending: Pending | undefined;
   #messageID = 0;
 
   /** @param socket still connecting */
@@ -121,6 +139,22 @@ export class RequestorAssociation implements UpperLayerUser {
     return { status, ...(errorComment !== undefined && { errorComment }), ...(offendingElement && { offendingElement }) };
   }
 
+  /**
+   * C-FIND (PS3.7 9.1.2).
+   *
+   * @param onMatch gets the identifier of each pending response, in the context's transfer syntax
+   * @returns the last status
+   */
+  async find({ context, identifier, maxMatches }: FindRequest, onMatch: (identifier: Buffer) => void): Promise<number> {
+    let matches = 0;
+    const command = { affectedSOPClassUID: context.abstractSyntaxUID, commandField: commandFields.cFindRequest, priority: commandPriority.medium, commandDataSetType: withDataSet };
+    const last = await this.#request('C-FIND-RQ', context.id, command, one(identifier), async (dataSet) => {
+      if (++matches > maxMatches) throw new InvalidPdu(`a C-FIND has more than ${maxMatches} matches`);
+      if (dataSet) onMatch(await joined(dataSet));
+    });
+    return last.status ?? 0;
+  }
+
   /** Releases the association (PS3.8 7.2). Does nothing when it is over. */
   async release(): Promise<void> {
     if (this.#isBroken) return;
@@ -132,21 +166,39 @@ export class RequestorAssociation implements UpperLayerUser {
     this.#break(new AssociationAborted(this.#peer, { by: 'provider', source: 0, reason: 0, sentence: 'it was aborted here' }));
   }
 
-  async #request(name: string, contextId: number, fields: Omit<CommandSet, 'messageID'>, dataSet?: AsyncIterable<Buffer>): Promise<CommandSet> {
+  /** @param onPending takes each response that others follow (PS3.7 C.5); without it the first response is the last */
+  async #request(name: string, contextId: number, fields: Omit<CommandSet, 'messageID'>, dataSet?: AsyncIterable<Buffer>,
+    onPending?: (dataSet: Message['dataSet']) => Promise<void>): Promise<CommandSet> {
     if (this.#isBroken) throw this.#failure;
     if (this.#pending) throw new Error('an association carries one request at a time');
     this.#messageID = (this.#messageID % maxMessageID) + 1;
-    const response = Promise.withResolvers<CommandSet>();
-    this.#pending = { messageID: this.#messageID, response };
+    const pending: Pending = { messageID: this.#messageID, responses: [], arrived: Promise.withResolvers() };
+    this.#pending = pending;
     try {
       this.#upperLayer.send([encodeCommandMessage(contextId, { ...fields, messageID: this.#messageID }, this.#peerMaxLengthBytes)]);
       if (dataSet) await this.#sendDataSet(contextId, dataSet);
-      return await this.#within(this.#options.timeouts.responseMs, `did not answer ${name}`, response.promise);
+      for (;;) {
+        const response = await this.#nextResponse(pending, name);
+        if (!onPending || statusClass(response.command.status ?? 0) !== 'pending') {
+          response.dataSet?.discard();
+          return response.command;
+        }
+        await this.#within(this.#options.timeouts.responseMs, `did not end a response to ${name}`, onPending(response.dataSet));
+      }
     } catch (error) {
       this.#break(error);
       throw error;
     } finally {
       this.#pending = undefined;
+    }
+  }
+
+  async #nextResponse(pending: Pending, name: string): Promise<Message> {
+    for (;;) {
+      const response = pending.responses.shift();
+      if (response) return response;
+      await this.#within(this.#options.timeouts.responseMs, `did not answer ${name}`, pending.arrived.promise);
+      pending.arrived = Promise.withResolvers();
     }
   }
 
@@ -217,12 +269,13 @@ export class RequestorAssociation implements UpperLayerUser {
     return this.#reader.fragment(contextId, control, bytes, ends);
   }
 
-  #message({ command, dataSet }: Message): void {
+  #message(message: Message): void {
+    const { command } = message;
     if ((command.commandField & responseBit) === 0) throw new InvalidPdu('a request came where only responses are expected');
     const pending = this.#pending;
     if (!pending || command.messageIDBeingRespondedTo !== pending.messageID) throw new InvalidPdu('a response names no message that is waiting for one');
-    dataSet?.discard();
-    pending.response.resolve(command);
+    pending.responses.push(message);
+    pending.arrived.resolve();
   }
 
   releaseIndication(): void {
@@ -252,4 +305,19 @@ export class RequestorAssociation implements UpperLayerUser {
 
   // A requestor is not asked for an association.
   associateIndication(): void {}
+}
+
+async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
+
+async function joined(dataSet: NonNullable<Message['dataSet']>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of dataSet) {
+    length += piece.length;
+    if (length > maxIdentifierBytes) throw new InvalidPdu('an identifier is longer than 1 MiB');
+    pieces.push(Buffer.from(piece));
+  }
+  return Buffer.concat(pieces);
 }

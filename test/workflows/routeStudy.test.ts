@@ -45,6 +45,40 @@ describe('routeStudy', () => {
     assert.deepEqual(site.audit.map(({ action }) => action), ['flow.parked', 'flow.retried', 'route.delivered']);
   });
 
+  it('delivers nothing that the destination does not confirm: asks thrice, sends twice, then asks a person', async () => {
+    let mended = false;
+    const checks: number[] = [];
+    const counts = { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 };
+    const site = aSite({
+      sendInstances: async () => ({ ...counts, sentCount: 2 }),
+      confirmInstances: async (request) => {
+        checks.push(request.checks);
+        return mended ? { ...counts, deliveredCount: 2, missingCount: 0, pauseMs: 10 } : { ...counts, sentCount: 2, missingCount: 2, pauseMs: 10 };
+      },
+    });
+    const flow = await aRoute(server.client, site);
+    await flow.reaches('ATTENTION');
+    const [errorType, { sentence }, sends] = [await flow.errorType(), await flow.status(), site.called('sendInstances').length];
+    mended = true;
+    await flow.decide('retry');
+
+    assert.equal((await flow.result()).deliveredCount, 2);
+    assert.deepEqual([errorType, sends, checks], ['DeliveryUnconfirmed', 2, [0, 1, 2, 0, 1, 2, 0]]);
+    assert.match(sentence, /answered success for 2 instances and does not confirm them/);
+  });
+
+  it('remembers what a person skipped', async () => {
+    const skipped: string[] = [];
+    const site = aSite({ sendInstances: async () => ({ deliveredCount: 1, refusedCount: 2, alreadyThereCount: 0 }), skipInstances: async ({ by }) => void skipped.push(by) });
+    const flow = await aRoute(server.client, site);
+    await flow.reaches('ATTENTION');
+
+    await flow.decide('skip');
+    await flow.result();
+
+    assert.deepEqual(skipped, ['Ada']);
+  });
+
   it('ends as REJECTED when a person gives a delivery up, and says that it failed', async () => {
     const site = aSite({ sendInstances: async () => {
       throw permanent('UnknownDestination', 'Destination archive');

@@ -72,6 +72,8 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   dropIndex: async () => ({ removedCount: 0 }),
   rebuildPage: async ({ limit, cursor = '0' }) => ({ studyCount: limit, instanceCount: 2 * limit, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
   rebuildAudit: async () => ({ eventCount: 7 }),
+  confirmInstances: async () => ({ deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0, missingCount: 0, pauseMs: 10 }),
+  skipInstances: async () => undefined,
   probeDestination: async () => ({}),
   setCircuit: async () => undefined,
   joinCircuit: async (request) => {
@@ -104,13 +106,13 @@ function dispatch(name: Name, client?: Client) {
 export function activitiesOf(client: Client): object {
   clients.add(client);
   const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'chooseInstance', 'askRewrite', 'dropIndex', 'rebuildPage', 'rebuildAudit',
-    'findRoutes', 'sendInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
+    'findRoutes', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
 /** For a gateway's queue. */
 export const edgeActivitiesOf = (): object =>
-  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'sendInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
+  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
 
 /** Waits until a condition holds; fails with what it is about after ten seconds. */
 export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {

@@ -1,0 +1,66 @@
+import { implicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
+import { describeStatus, status } from '../../dicom/status.ts';
+import { openAssociation, type ScuOptions } from './association.ts';
+import { describePeer, type Peer } from './errors.ts';
+
+const studyRootFind = '1.2.840.10008.5.1.4.1.2.2.1';
+const tags = { sopInstanceUID: 0x00080018, queryRetrieveLevel: 0x00080052, studyInstanceUID: 0x0020000d, seriesInstanceUID: 0x0020000e } as const;
+/** Of one series: more than a series has. */
+const maxMatches = 200_000;
+
+/** The peer does not search, or refused the search: nothing is known of what it holds. */
+export class QueryRefused extends Error {
+  override readonly name = 'QueryRefused';
+}
+
+/**
+ * SOP Instance UIDs that a peer lists for some series of a study: C-FIND at IMAGE level in the Study Root model (PS3.4 C.4.1, C.6.2),
+ * one request a series. Only UIDs are asked for.
+ *
+ * @throws as `openAssociation`; `QueryRefused`
+ */
+export async function findInstances(peer: Peer, studyInstanceUID: string, seriesInstanceUIDs: readonly string[], options: ScuOptions = {}): Promise<ReadonlySet<string>> {
+  const contexts = [{ abstractSyntaxUID: studyRootFind, transferSyntaxUIDs: [implicitVRLittleEndian] }];
+  const association = await openAssociation({ ...peer, ...options, contexts });
+  try {
+    const [context] = association.contexts;
+    if (!context) throw new QueryRefused(`${describePeer(peer)} does not accept Study Root FIND (PS3.4 C.6.2)`);
+    const found = new Set<string>();
+    for (const seriesInstanceUID of seriesInstanceUIDs) {
+      const answer = await association.find({ context, identifier: identifierOf(studyInstanceUID, seriesInstanceUID), maxMatches }, (match) => {
+        const uid = uidOf(match, tags.sopInstanceUID);
+        if (uid) found.add(uid);
+      });
+      if (answer !== status.success) throw new QueryRefused(`${describePeer(peer)} answered C-FIND by ${describeStatus(answer)}`);
+    }
+    return found;
+  } finally {
+    await association.release().catch(() => association.abort());
+  }
+}
+
+/** Implicit VR Little Endian (PS3.5 A.1), ascending. */
+const identifierOf = (studyInstanceUID: string, seriesInstanceUID: string): Buffer => Buffer.concat([
+  element(tags.sopInstanceUID, ''), element(tags.queryRetrieveLevel, 'IMAGE '), element(tags.studyInstanceUID, studyInstanceUID), element(tags.seriesInstanceUID, seriesInstanceUID),
+]);
+
+function element(tag: number, text: string): Buffer {
+  const value = Buffer.from(text.length % 2 === 0 ? text : `${text}\0`, 'latin1');
+  const header = Buffer.alloc(8);
+  header.writeUInt16LE(tag >>> 16, 0);
+  header.writeUInt16LE(tag & 0xffff, 2);
+  header.writeUInt32LE(value.length, 4);
+  return Buffer.concat([header, value]);
+}
+
+/** A UID of a data set in Implicit VR Little Endian. @returns undefined when it has none before something that this does not read */
+function uidOf(dataSet: Buffer, wanted: number): string | undefined {
+  for (let at = 0; at + 8 <= dataSet.length;) {
+    const tag = dataSet.readUInt16LE(at) * 0x10000 + dataSet.readUInt16LE(at + 2);
+    const length = dataSet.readUInt32LE(at + 4);
+    if (tag > wanted || length > dataSet.length - at - 8) return undefined;
+    if (tag === wanted) return dataSet.toString('latin1', at + 8, at + 8 + length).replace(/[\0 ]+$/, '');
+    at += 8 + length;
+  }
+  return undefined;
+}

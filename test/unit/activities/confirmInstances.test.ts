@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { createConfirmInstances, type ConfirmInstancesInput } from '../../../activities/route/confirmInstances.ts';
+import { createPlaces } from '../../../activities/route/places.ts';
+import { createSendInstances, type SendInstancesInput } from '../../../activities/route/sendInstances.ts';
+import { createSkipInstances } from '../../../activities/route/skipInstances.ts';
+import { MemoryArchive, MemoryCircuitStore, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
+import { DestinationUnavailable, type ReadBack, type Sender, type SendResult } from '../../../stores/ports.ts';
+import { aPackIndex, aTenant } from '../../support/aStudy.ts';
+import { run } from './support.ts';
+
+const now = () => new Date('2024-05-01T12:00:00.000Z');
+
+/** A study at a destination that is asked afterwards what it holds. */
+async function aDelivery({ outcome = 'delivered' as SendResult['outcome'], lists = (uids: readonly string[]): readonly string[] => uids } = {}) {
+  const tenantId = aTenant();
+  const pack = aPackIndex({ tenantId, instances: [{}, {}, {}] });
+  const archive = new MemoryArchive();
+  await archive.commitIndex(pack);
+  const tenants = new MemoryTenantStore();
+  await tenants.put({ tenantId, gateways: [], rules: [], destinations: [{ kind: 'dicomweb', destinationId: 'web', url: 'http://127.0.0.1/dicom-web', confirmation: 'readBack' }] }, undefined);
+  const deliveries = new MemoryDeliveryStore();
+  const uids = pack.instances.map(({ sopInstanceUID }) => sopInstanceUID);
+  const destination = { outcome, lists, sent: 0, asked: [] as string[] };
+  const sender: Sender = { async *send(_destination, instances) {
+    for (const { sopInstanceUID } of instances) {
+      destination.sent++;
+      yield { sopInstanceUID, outcome: destination.outcome, status: destination.outcome === 'delivered' ? 0 : 0xa900 };
+    }
+  } };
+  const readBack: ReadBack = async (_destination, { seriesInstanceUIDs }) => {
+    destination.asked.push(...seriesInstanceUIDs);
+    return new Set(destination.lists(uids));
+  };
+  const deps = { archive, tenants, deliveries, firstRetryMs: 1_000, now };
+  const input = (more: Partial<SendInstancesInput> = {}): SendInstancesInput =>
+    ({ tenantId, studyInstanceUID: pack.studyInstanceUID, destinationId: 'web', flowId: 'flow-1', resend: false, retryRefused: false, ...more });
+  return {
+    destination, pack,
+    send: (more?: Partial<SendInstancesInput>) => run(createSendInstances({ ...deps, circuits: new MemoryCircuitStore(), places: createPlaces(), senders: { dicomweb: sender } }), input(more)),
+    confirm: (more: Partial<ConfirmInstancesInput> = {}) => run(createConfirmInstances({ ...deps, readBacks: { dicomweb: readBack } }), { ...input(), checks: 0, isLast: false, ...more }),
+    skip: () => run(createSkipInstances(deps), { ...input(), by: 'Ada' }),
+    entries: async () => (await deliveries.get(tenantId, 'web', pack.studyInstanceUID)).value.instances,
+  };
+}
+
+describe('confirmInstances', () => {
+  it('counts as delivered only what the destination lists', async () => {
+    const delivery = await aDelivery({ lists: (uids) => uids.slice(1) });
+
+    const sent = await delivery.send();
+    const states = (await delivery.entries()).map(({ state }) => state);
+    const confirmed = await delivery.confirm();
+    const entries = await delivery.entries();
+
+    assert.deepEqual(sent, { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0, sentCount: 3 });
+    assert.deepEqual(states, ['sent', 'sent', 'sent']);
+    assert.deepEqual(confirmed, { deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0, sentCount: 1, missingCount: 1, pauseMs: 1_000 });
+    assert.deepEqual(entries.map(({ state, confirmed: by }) => [state, by]), [['sent', undefined], ...Array(2).fill(['delivered', { by: 'readBack', at: now().toISOString() }])]);
+    assert.deepEqual(delivery.destination.asked, [delivery.pack.seriesInstanceUID]);
+  });
+
+  it('has what is missing at last sent again, and nothing else', async () => {
+    const delivery = await aDelivery({ lists: (uids) => uids.slice(1) });
+    await delivery.send();
+
+    await delivery.confirm({ checks: 2, isLast: true });
+    const [missing] = await delivery.entries();
+    await delivery.send();
+    delivery.destination.lists = (uids) => uids;
+    const confirmed = await delivery.confirm();
+
+    assert.deepEqual([missing!.state, missing!.lastProblem], ['waiting', 'The destination answered success, but does not list the instance.']);
+    assert.equal(delivery.destination.sent, 4);
+    assert.deepEqual([confirmed.deliveredCount, confirmed.missingCount], [3, 0]);
+  });
+
+  it('knows nothing when the destination cannot be asked, and says why', async () => {
+    const delivery = await aDelivery();
+    await delivery.send();
+    delivery.destination.lists = () => { throw new DestinationUnavailable('HTTP 503', {}); };
+
+    const answer = await delivery.confirm();
+
+    assert.deepEqual([answer.missingCount, answer.problem], [3, 'It could not be asked whether it holds the instance: HTTP 503']);
+    assert.ok((await delivery.entries()).every(({ state }) => state === 'sent'));
+  });
+
+  it('changes nothing when it runs twice', async () => {
+    const delivery = await aDelivery();
+    await delivery.send();
+
+    const first = await delivery.confirm();
+    const entries = await delivery.entries();
+    delivery.destination.lists = () => [];
+    const second = await delivery.confirm();
+
+    assert.deepEqual([first.deliveredCount, second.deliveredCount, second.missingCount], [3, 3, 0]);
+    assert.deepEqual(await delivery.entries(), entries);
+  });
+});
+
+describe('skipInstances', () => {
+  it('remembers what a person gave up: a later rule neither sends nor asks, a request sends', async () => {
+    const delivery = await aDelivery({ outcome: 'refused' });
+    const refused = await delivery.send();
+    await delivery.skip();
+
+    const later = await delivery.send({ flowId: 'rule/2' });
+    const sentByRules = delivery.destination.sent;
+    const requested = await delivery.send({ flowId: 'request', resend: true });
+
+    assert.deepEqual([refused.refusedCount, later.refusedCount, sentByRules], [3, 0, 3]);
+    assert.deepEqual([requested.refusedCount, delivery.destination.sent], [3, 6]);
+    assert.deepEqual((await delivery.entries()).map(({ skippedBy }) => skippedBy), Array(3).fill(undefined), 'a new answer replaces the decision');
+  });
+});
