@@ -13,6 +13,8 @@ export interface GatewayConfig {
     readonly aeTitle: string;
     /** Empty: any may call. */
     readonly callingAETitles: readonly string[];
+    /** What these send goes first, here and in the cloud. */
+    readonly urgentCallingAETitles: readonly string[];
     readonly acceptPrivateStorage: boolean;
     readonly maxAssociations: number;
   };
@@ -49,6 +51,7 @@ export function readConfig(env: Environment): GatewayConfig {
       port: read.whole('PACS_DICOM_PORT', 11112, 65_535)!,
       aeTitle: read.text('PACS_AE_TITLE', 'PACS', isAETitle, 'an AE title of up to 16 characters'),
       callingAETitles: read.list('PACS_CALLING_AE_TITLES', isAETitle, 'AE titles of up to 16 characters each'),
+      urgentCallingAETitles: read.list('PACS_URGENT_CALLING_AE_TITLES', isAETitle, 'AE titles of up to 16 characters each'),
       acceptPrivateStorage: read.yesOrNo('PACS_ACCEPT_PRIVATE_STORAGE', true),
       maxAssociations: read.whole('PACS_MAX_ASSOCIATIONS', 64, 10_000)!,
     },

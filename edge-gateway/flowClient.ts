@@ -1,7 +1,7 @@
 import { Client, Connection, WorkflowExecutionAlreadyStartedError, isGrpcServiceError } from '@temporalio/client';
 import { SearchAttributeType, defineSearchAttributeKey } from '@temporalio/common';
 import type { PackOrigin } from '../domain/pack.ts';
-import { priorities } from '../domain/tenant.ts';
+import type { Priority } from '../domain/tenant.ts';
 import { associationEndedSignal, packReadySignal, searchAttributes, taskQueues, type AssociationEnded, type IngestAssociationInput, type PackWork } from '../workflows/contracts.ts';
 import { ingestWorkflowId } from '../workflows/ids.ts';
 
@@ -9,6 +9,8 @@ import { ingestWorkflowId } from '../workflows/ids.ts';
 export interface FlowMessage {
   readonly tenantId: string;
   readonly origin: PackOrigin;
+  /** Of the flow, when this message starts it. */
+  readonly priority: Priority;
   readonly news: { readonly kind: 'packReady'; readonly work: PackWork } | { readonly kind: 'associationEnded'; readonly end: AssociationEnded };
   /** Start a new run when the workflow is over. Otherwise it stays over. */
   readonly reopen: boolean;
@@ -56,8 +58,8 @@ export function createFlowClient({ address, namespace }: TemporalTarget): FlowCl
   };
 }
 
-function startOptions({ tenantId, origin, news, reopen }: FlowMessage) {
-  const input: IngestAssociationInput = { tenantId, origin, priority: priorities.ingest };
+function startOptions({ tenantId, origin, priority, news, reopen }: FlowMessage) {
+  const input: IngestAssociationInput = { tenantId, origin, priority };
   const { keyword, datetime } = attributeTypes;
   return {
     workflowId: ingestWorkflowId(tenantId, origin.gatewayId, origin.associationId),

@@ -1,3 +1,5 @@
+import type { PackOrigin } from '../domain/pack.ts';
+import { priorities, type Priority } from '../domain/tenant.ts';
 import type { OpenSession } from './services/service.ts';
 import { createCloudArchive } from './cloudArchive.ts';
 import type { GatewayConfig } from './config.ts';
@@ -36,8 +38,10 @@ const reviewEvery = 60;
 /** One gateway: DICOM listener, spool, starter and its HTTP port, wired. */
 export function createGateway(config: GatewayConfig, { client, log, clock = systemClock }: GatewayDeps): Gateway {
   const { tenantId, gatewayId } = config;
+  const priorityOf = ({ callingAETitle }: PackOrigin): Priority =>
+    (config.dicom.urgentCallingAETitles.includes(callingAETitle) ? priorities.urgent : priorities.ingest);
   const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record, cameBack) => starter.notice(record, cameBack) });
-  const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random });
+  const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random, priorityOf });
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
   const cloud = config.cloud && queryRetrieve({
     archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, log });
@@ -48,7 +52,7 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
     policy: { callingAETitles: config.dicom.callingAETitles, acceptPrivateStorage: config.dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services }) },
     limits: { maxAssociations: config.dicom.maxAssociations }, openSession, logger: log,
   });
-  const metrics = createMetrics({ spool: () => spool.totals(), server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes });
+  const metrics = createMetrics({ spool: () => spool.totals(), server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes, hasRoom: () => watermark.noRoom() === undefined });
   let state: 'starting' | 'listening' | 'stopped' = 'starting';
   const http = createGatewayHttp({ ...config.http, isListening: () => state === 'listening', registry: metrics.registry, status: () => ({
     tenantId, gatewayId, state, instances: metrics.instances(), associations: server.stats(), spool: spool.totals(),

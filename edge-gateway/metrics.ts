@@ -8,6 +8,7 @@ export interface MetricsDeps {
   readonly server: () => DicomServerStats;
   readonly starter: () => StarterState;
   readonly freeBytes: () => number;
+  readonly hasRoom: () => boolean;
 }
 
 export interface Metrics {
@@ -37,6 +38,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   gauge('set_aside_instances', 'Instances in packs that a person gave up', () => deps.spool().setAsideInstances);
   gauge('spool_bytes', 'Bytes in the spool', () => deps.spool().bytes);
   gauge('free_bytes', 'Free bytes on the disk of the spool', deps.freeBytes);
+  gauge('no_room', '1 while instances are refused with A700 because the disk or the spool is full', () => (deps.hasRoom() ? 0 : 1));
   gauge('associations_untold', 'Associations of which the cloud has not been told all', () => deps.starter().behind);
   gauge('cloud_reachable', '1 while the cloud answers', () => (deps.starter().problem === undefined ? 1 : 0));
   const counts = { accepted: 0, refused: 0 };

@@ -1,3 +1,5 @@
+import type { PackOrigin } from '../domain/pack.ts';
+import type { Priority } from '../domain/tenant.ts';
 import type { AssociationRecord } from './spool/record.ts';
 import { endForWorkflow, waitingPacks } from './spool/record.ts';
 import type { Clock } from './spool/clock.ts';
@@ -18,6 +20,8 @@ export interface StarterDeps {
   readonly log: Logger;
   /** Whether a failure concerns one association's message alone. */
   readonly isAboutTheMessage: (error: unknown) => boolean;
+  /** Of what an association brought: the urgent is told first. */
+  readonly priorityOf: (origin: PackOrigin) => Priority;
   /** 0 … 1, for jitter. */
   readonly random: () => number;
 }
@@ -65,12 +69,14 @@ interface Conversation {
  * started again under the same ID, for these packs alone; their keys follow from their content, so whatever the first
  * run did to them is found done.
  *
+ * What is more urgent is told first: after an outage everything that waits of it, before anything else.
  * While the cloud is away one call at a time finds out whether it is back.
  */
 export class Starter {
   readonly #deps: StarterDeps;
   readonly #conversations = new Map<string, Conversation>();
-  readonly #queue: Conversation[] = [];
+  /** One queue for each priority, 1 first. */
+  readonly #queues: readonly Conversation[][] = [[], [], [], [], []];
   #running = 0;
   #failuresInRow = 0;
   #pausedUntil = 0;
@@ -126,9 +132,17 @@ export class Starter {
   }
 
   #enqueue(conversation: Conversation): void {
-    conversation.state = 'queued';
-    this.#queue.push(conversation);
+    this.#queue(conversation);
     this.#pump();
+  }
+
+  #queue(conversation: Conversation): void {
+    conversation.state = 'queued';
+    this.#queues[this.#deps.priorityOf(conversation.record.origin) - 1]!.push(conversation);
+  }
+
+  #takeFirst(): Conversation | undefined {
+    return this.#queues.find((queue) => queue.length > 0)?.shift();
   }
 
   #pump(): void {
@@ -139,7 +153,11 @@ export class Starter {
       return;
     }
     const open = this.#failuresInRow > 0 ? 1 : lanes;
-    while (!this.#stopped && this.#running < open && this.#queue.length > 0) void this.#run(this.#queue.shift()!);
+    while (!this.#stopped && this.#running < open) {
+      const first = this.#takeFirst();
+      if (first === undefined) return;
+      void this.#run(first);
+    }
   }
 
   async #run(conversation: Conversation): Promise<void> {
@@ -163,10 +181,11 @@ export class Starter {
   /** Packs first, in order, then the end; undefined when all is told. */
   #nextMessage({ record, told, reopen }: Conversation): FlowMessage | undefined {
     const { tenantId, origin } = record;
+    const about = { tenantId, origin, priority: this.#deps.priorityOf(origin), reopen };
     const pack = waitingPacks(record).find((waiting) => !told.has(waiting.packId));
-    if (pack !== undefined) return { tenantId, origin, reopen, news: { kind: 'packReady', work: { kind: 'spooled', pack } } };
+    if (pack !== undefined) return { ...about, news: { kind: 'packReady', work: { kind: 'spooled', pack } } };
     const end = record.endTold ? undefined : endForWorkflow(record);
-    return end && { tenantId, origin, reopen, news: { kind: 'associationEnded', end } };
+    return end && { ...about, news: { kind: 'associationEnded', end } };
   }
 
   /** @returns after how many milliseconds the association goes on */
@@ -201,8 +220,7 @@ export class Starter {
     this.#lastToldAt = this.#deps.clock.timestamp();
     conversation.ownFailures = 0;
     if (delayMs > 0) return this.#enqueueAfter(conversation, delayMs);
-    conversation.state = 'queued';
-    this.#queue.push(conversation);
+    this.#queue(conversation);
   }
 
   #enqueueAfter(conversation: Conversation, delayMs: number): void {
@@ -222,8 +240,7 @@ export class Starter {
     if (clock.now() >= this.#pausedUntil) this.#pausedUntil = clock.now() + jittered(doubled(firstDelayMs, this.#failuresInRow++, maxDelayMs), random);
     if (this.#problem === undefined) log.warn({ err: error }, 'The cloud does not answer; what was received waits in the spool');
     this.#problem = rootOf(error);
-    conversation.state = 'queued';
-    this.#queue.push(conversation);
+    this.#queue(conversation);
   }
 }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import type { PackOrigin } from '../../../domain/pack.ts';
+import type { Priority } from '../../../domain/tenant.ts';
 import type { FlowClient, FlowMessage } from '../../../edge-gateway/flowClient.ts';
 import type { AssociationRecord } from '../../../edge-gateway/spool/record.ts';
 import { isDone, waitingPacks } from '../../../edge-gateway/spool/record.ts';
-import { Starter, tellAgainAfterMs, type StarterSpool } from '../../../edge-gateway/starter.ts';
+import { Starter, lanes, tellAgainAfterMs, type StarterSpool } from '../../../edge-gateway/starter.ts';
 import { FakeClock, anAssociation, quiet } from './support.ts';
 
 class AboutTheMessage extends Error {}
@@ -12,12 +14,13 @@ class FakeCloud implements FlowClient {
   readonly heard: string[] = [];
   readonly over = new Set<string>();
   readonly refused = new Set<string>();
+  readonly started = new Map<string, { readonly callingAETitle: string; readonly priority: Priority }>();
   away = false;
   inFlight = 0;
   mostInFlight = 0;
   calls = 0;
 
-  async tell({ origin, news, reopen }: FlowMessage): Promise<'told' | 'over'> {
+  async tell({ origin, priority, news, reopen }: FlowMessage): Promise<'told' | 'over'> {
     this.calls++;
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
     await new Promise((resolve) => setImmediate(resolve));
@@ -26,6 +29,7 @@ class FakeCloud implements FlowClient {
     if (this.refused.has(origin.associationId)) throw new AboutTheMessage('3 INVALID_ARGUMENT');
     if (this.over.has(origin.associationId) && !reopen) return 'over';
     this.over.delete(origin.associationId);
+    this.started.set(origin.associationId, { callingAETitle: origin.callingAETitle, priority });
     const what = news.kind === 'packReady' ? news.work.pack.packId : `end of ${news.end.packCount}`;
     this.heard.push(`${origin.associationId.slice(-4)} ${what}${reopen ? ' (again)' : ''}`);
     return 'told';
@@ -34,8 +38,8 @@ class FakeCloud implements FlowClient {
   async close(): Promise<void> {}
 }
 
-function aRecord(packIds: readonly string[], ended = true): AssociationRecord {
-  const { associationId, callingAETitle, calledAETitle, acceptedAt } = anAssociation();
+function aRecord(packIds: readonly string[], ended = true, callingAETitle = 'CT1'): AssociationRecord {
+  const { associationId, calledAETitle, acceptedAt } = anAssociation();
   const pack = (packId: string) => ({ tenantId: 'demo', gatewayId: 'gw1', associationId, packId, studyInstanceUID: '1.2', seriesInstanceUID: '1.2.1', lengthBytes: 1, instanceCount: 2 });
   return {
     associationId, tenantId: 'demo', origin: { kind: 'dimse', gatewayId: 'gw1', associationId, callingAETitle, calledAETitle, receivedAt: acceptedAt },
@@ -44,6 +48,9 @@ function aRecord(packIds: readonly string[], ended = true): AssociationRecord {
     endTold: false, releasedBefore: undefined,
   };
 }
+
+const urgentAETitle = 'STROKE';
+const priorityOf = ({ callingAETitle }: PackOrigin): Priority => (callingAETitle === urgentAETitle ? 1 : 3);
 
 function aStarter() {
   const cloud = new FakeCloud();
@@ -57,7 +64,7 @@ function aStarter() {
       record.endTold = false;
     },
   };
-  const starter = new Starter({ client: cloud, spool, clock, log: quiet, random: () => 1, isAboutTheMessage: (error) => error instanceof AboutTheMessage });
+  const starter = new Starter({ client: cloud, spool, clock, log: quiet, random: () => 1, priorityOf, isAboutTheMessage: (error) => error instanceof AboutTheMessage });
   return { cloud, clock, starter };
 }
 
@@ -122,6 +129,24 @@ describe('starter', () => {
     assert.equal(starter.state.behind, 0);
     assert.ok(cloud.mostInFlight <= 8);
   }).timeout(20_000);
+
+  it('tells everything urgent first when the cloud is back, at its priority', async () => {
+    const { cloud, clock, starter } = aStarter();
+    const records = Array.from({ length: 40 }, (_, index) => aRecord(['p1', 'p2'], true, index % 10 === 9 ? urgentAETitle : 'CT1'));
+    cloud.away = true;
+    for (const record of records) starter.notice(record);
+    await settle();
+
+    cloud.away = false;
+    clock.pass(30_000);
+    for (let i = 0; i < 10; i++) await settle();
+
+    const urgent = records.filter((record) => record.origin.callingAETitle === urgentAETitle).map(tail);
+    assert.equal(cloud.heard.length, 120);
+    // One call finds out that the cloud is back; all lanes are open then, and the last urgent message shares them.
+    assert.ok(cloud.heard.slice(0, 12 + lanes).filter((line) => urgent.includes(line.slice(0, 4))).length >= 12);
+    for (const { callingAETitle, priority } of cloud.started.values()) assert.equal(priority, callingAETitle === urgentAETitle ? 1 : 3);
+  });
 
   it('lets the others go on when the cloud does not take one association\'s message', async () => {
     const { cloud, clock, starter } = aStarter();

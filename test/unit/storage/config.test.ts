@@ -7,7 +7,7 @@ describe('gateway configuration', () => {
   it('has a default for everything but tenant, gateway, Temporal and spool', () => {
     const config = readConfig(needed);
 
-    assert.deepEqual(config.dicom, { host: '127.0.0.1', port: 11112, aeTitle: 'PACS', callingAETitles: [], acceptPrivateStorage: true, maxAssociations: 64 });
+    assert.deepEqual(config.dicom, { host: '127.0.0.1', port: 11112, aeTitle: 'PACS', callingAETitles: [], urgentCallingAETitles: [], acceptPrivateStorage: true, maxAssociations: 64 });
     assert.deepEqual(config.temporal, { address: '127.0.0.1:7233', namespace: 'pacs' });
     assert.deepEqual(config.spool, { dir: '/spool', minFreeBytes: undefined, maxSpoolBytes: undefined });
   });
