@@ -1,5 +1,6 @@
 import { isGatewayId, isTenantId } from '../domain/tenant.ts';
 import type { CloudTarget } from './cloudArchive.ts';
+import type { TlsFiles } from './tls.ts';
 
 /** What the gateway process is told by its environment. */
 export interface GatewayConfig {
@@ -9,7 +10,9 @@ export interface GatewayConfig {
   readonly temporal: { readonly address: string; readonly namespace: string };
   readonly dicom: {
     readonly host: string;
-    readonly port: number;
+    /** Undefined: nobody is let in without TLS. */
+    readonly port: number | undefined;
+    readonly tls: (TlsFiles & { readonly port: number }) | undefined;
     readonly aeTitle: string;
     /** Empty: any may call. */
     readonly callingAETitles: readonly string[];
@@ -17,6 +20,10 @@ export interface GatewayConfig {
     readonly urgentCallingAETitles: readonly string[];
     readonly acceptPrivateStorage: boolean;
     readonly maxAssociations: number;
+    /** For A-ASSOCIATE-RQ to come, and for the peer to close after the association (PS3.8 9.1.5). */
+    readonly artimTimeoutMs: number;
+    /** For an association without a sign of its peer. */
+    readonly idleTimeoutMs: number;
   };
   readonly http: { readonly host: string; readonly port: number };
   readonly spool: {
@@ -48,12 +55,15 @@ export function readConfig(env: Environment): GatewayConfig {
     temporal: { address: read.text('TEMPORAL_ADDRESS'), namespace: read.text('PACS_TEMPORAL_NAMESPACE', 'pacs') },
     dicom: {
       host: read.text('PACS_DICOM_HOST', '127.0.0.1'),
-      port: read.whole('PACS_DICOM_PORT', 11112, 65_535)!,
+      port: env['PACS_DICOM_PORT']?.trim() === 'off' ? undefined : read.whole('PACS_DICOM_PORT', 11112, 65_535)!,
+      tls: readTls(read),
       aeTitle: read.text('PACS_AE_TITLE', 'PACS', isAETitle, 'an AE title of up to 16 characters'),
       callingAETitles: read.list('PACS_CALLING_AE_TITLES', isAETitle, 'AE titles of up to 16 characters each'),
       urgentCallingAETitles: read.list('PACS_URGENT_CALLING_AE_TITLES', isAETitle, 'AE titles of up to 16 characters each'),
       acceptPrivateStorage: read.yesOrNo('PACS_ACCEPT_PRIVATE_STORAGE', true),
       maxAssociations: read.whole('PACS_MAX_ASSOCIATIONS', 64, 10_000)!,
+      artimTimeoutMs: read.seconds('PACS_ARTIM_TIMEOUT_SECONDS', 30, 3600),
+      idleTimeoutMs: read.seconds('PACS_IDLE_TIMEOUT_SECONDS', 300, 86_400),
     },
     http: { host: read.text('PACS_GATEWAY_HTTP_HOST', '127.0.0.1'), port: read.whole('PACS_GATEWAY_HTTP_PORT', 8081, 65_535)! },
     spool: {
@@ -65,6 +75,7 @@ export function readConfig(env: Environment): GatewayConfig {
     maxMatches: read.whole('PACS_QUERY_MAX_MATCHES', 100_000, 10_000_000)!,
     drainMs: read.whole('PACS_DRAIN_SECONDS', 20, 3600)! * 1000,
   };
+  if (config.dicom.port === undefined && config.dicom.tls === undefined) read.problems.push('PACS_DICOM_PORT is off and PACS_DICOM_TLS_PORT is not set');
   if (read.problems.length > 0) throw new Error(`The gateway cannot start: ${read.problems.join('; ')}. See infra/env.example.`);
   return config;
 }
@@ -76,6 +87,14 @@ function readCloud(read: ReturnType<typeof reader>): CloudTarget | undefined {
   const file = read.text('PACS_API_TOKEN_FILE', '');
   if (url === '' || (token === '' && file === '')) return undefined;
   return { url, token: token === '' ? { file } : token };
+}
+
+/** A TLS port asks for key and certificate. */
+function readTls(read: ReturnType<typeof reader>): GatewayConfig['dicom']['tls'] {
+  const port = read.whole('PACS_DICOM_TLS_PORT', undefined, 65_535);
+  const caFile = read.text('PACS_DICOM_TLS_CA_FILE', '') || undefined;
+  if (port === undefined) return undefined;
+  return { port, keyFile: read.text('PACS_DICOM_TLS_KEY_FILE'), certFile: read.text('PACS_DICOM_TLS_CERT_FILE'), caFile };
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'];
@@ -104,6 +123,11 @@ function reader(env: Environment) {
       const number = Number(text);
       if (!/^\d+$/.test(text) || number > max) problems.push(`${name} is not a whole number from 0 to ${max}`);
       return number;
+    },
+    seconds: (name: string, byDefault: number, max: number): number => {
+      const text = value(name);
+      if (text !== undefined && (!/^[1-9]\d*$/.test(text) || Number(text) > max)) problems.push(`${name} is not a whole number from 1 to ${max}`);
+      return (text === undefined ? byDefault : Number(text)) * 1000;
     },
     yesOrNo: (name: string, byDefault: boolean): boolean => {
       const text = value(name);

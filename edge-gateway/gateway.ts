@@ -15,6 +15,7 @@ import { systemClock, type Clock } from './spool/clock.ts';
 import { Spool } from './spool/spool.ts';
 import { Watermark, readSpace } from './spool/watermark.ts';
 import { Starter } from './starter.ts';
+import { openCertificates } from './tls.ts';
 
 export interface GatewayDeps {
   readonly client: FlowClient;
@@ -24,7 +25,9 @@ export interface GatewayDeps {
 
 export interface Gateway {
   /** Recovers the spool, then takes associations. @throws when a port is taken or the spool folder cannot be used */
-  start(): Promise<{ readonly dicomPort: number; readonly httpPort: number }>;
+  start(): Promise<{ readonly dicomPort?: number; readonly dicomTlsPort?: number; readonly httpPort: number }>;
+  /** Reads key and certificates again, for the TLS handshakes that begin from now on. Never throws: what cannot be used is logged. */
+  renewTls(): Promise<void>;
   /** Takes no more associations, lets those that run end, closes their packs and stops. Idempotent. */
   stop(): Promise<void>;
 }
@@ -32,14 +35,19 @@ export interface Gateway {
 /** Packs set aside that `/status` names; it counts them all. */
 const maxShownPacks = 100;
 const housekeepingMs = 1_000;
-/** Every so many rounds of housekeeping, what was told long ago is looked at again. */
+/** Every so many rounds of housekeeping, what was told long ago and the certificates are looked at again. */
 const reviewEvery = 60;
 
-/** One gateway: DICOM listener, spool, starter and its HTTP port, wired. */
-export function createGateway(config: GatewayConfig, { client, log, clock = systemClock }: GatewayDeps): Gateway {
-  const { tenantId, gatewayId } = config;
+/**
+ * One gateway: DICOM listeners, spool, starter and its HTTP port, wired.
+ *
+ * @throws when the key or a certificate cannot be used
+ */
+export async function createGateway(config: GatewayConfig, { client, log, clock = systemClock }: GatewayDeps): Promise<Gateway> {
+  const { tenantId, gatewayId, dicom } = config;
+  const certificates = dicom.tls && await openCertificates(dicom.tls, log);
   const priorityOf = ({ callingAETitle }: PackOrigin): Priority =>
-    (config.dicom.urgentCallingAETitles.includes(callingAETitle) ? priorities.urgent : priorities.ingest);
+    (dicom.urgentCallingAETitles.includes(callingAETitle) ? priorities.urgent : priorities.ingest);
   const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record, cameBack) => starter.notice(record, cameBack) });
   const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random, priorityOf });
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
@@ -48,9 +56,10 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
   const openSession: OpenSession = composeSession([
     openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? []]);
   const server = createDicomServer({
-    host: config.dicom.host, port: config.dicom.port, aeTitles: [config.dicom.aeTitle],
-    policy: { callingAETitles: config.dicom.callingAETitles, acceptPrivateStorage: config.dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services }) },
-    limits: { maxAssociations: config.dicom.maxAssociations }, openSession, logger: log,
+    host: dicom.host, port: dicom.port, tls: dicom.tls && { port: dicom.tls.port, options: certificates!.current }, aeTitles: [dicom.aeTitle],
+    policy: { callingAETitles: dicom.callingAETitles, acceptPrivateStorage: dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services }) },
+    limits: { maxAssociations: dicom.maxAssociations, artimTimeoutMs: dicom.artimTimeoutMs, idleTimeoutMs: dicom.idleTimeoutMs },
+    openSession, logger: log,
   });
   const metrics = createMetrics({ spool: () => spool.totals(), server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes, hasRoom: () => watermark.noRoom() === undefined });
   let state: 'starting' | 'listening' | 'stopped' = 'starting';
@@ -61,8 +70,14 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
   const housekeeping = repeat(housekeepingMs, log, async (round) => {
     await watermark.poll();
     await spool.sweep();
-    if (round % reviewEvery === 0) starter.review(spool.records());
+    if (round % reviewEvery !== 0) return;
+    starter.review(spool.records());
+    await renewTls();
   });
+  const renewTls = async (): Promise<void> => {
+    const renewed = await certificates?.renew();
+    if (renewed) server.renewTls(renewed);
+  };
 
   return {
     start: async () => {
@@ -70,10 +85,11 @@ export function createGateway(config: GatewayConfig, { client, log, clock = syst
       await spool.recover();
       await watermark.poll();
       housekeeping.start();
-      const { port: dicomPort } = await server.listen();
+      const { port: dicomPort, tlsPort: dicomTlsPort } = await server.listen();
       state = 'listening';
-      return { dicomPort, httpPort };
+      return { ...(dicomPort !== undefined && { dicomPort }), ...(dicomTlsPort !== undefined && { dicomTlsPort }), httpPort };
     },
+    renewTls,
     stop: async () => {
       if (state === 'stopped') return;
       state = 'stopped';

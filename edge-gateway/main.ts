@@ -8,7 +8,7 @@ import { createGateway } from './gateway.ts';
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel, base: { tenantId: config.tenantId, gatewayId: config.gatewayId } });
-  const gateway = createGateway(config, { client: createFlowClient(config.temporal), log });
+  const gateway = await createGateway(config, { client: createFlowClient(config.temporal), log });
   const stop = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'Stopping');
     gateway.stop().then(
@@ -20,8 +20,9 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  const { dicomPort, httpPort } = await gateway.start();
-  log.info({ dicomPort, httpPort, aeTitle: config.dicom.aeTitle }, 'Listening');
+  process.on('SIGHUP', () => void gateway.renewTls());
+  const ports = await gateway.start();
+  log.info({ ...ports, aeTitle: config.dicom.aeTitle }, 'Listening');
 }
 
 main().catch((error: unknown) => {
@@ -31,5 +32,5 @@ main().catch((error: unknown) => {
 
 function portHint(error: unknown): string {
   const { code, port } = error as { readonly code?: string; readonly port?: number };
-  return code === 'EADDRINUSE' ? ` Port ${port} is taken; PACS_DICOM_PORT and PACS_GATEWAY_HTTP_PORT move the gateway's ports.` : '';
+  return code === 'EADDRINUSE' ? ` Port ${port} is taken; PACS_DICOM_PORT, PACS_DICOM_TLS_PORT and PACS_GATEWAY_HTTP_PORT move the gateway's ports.` : '';
 }

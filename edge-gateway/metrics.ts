@@ -31,6 +31,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   gauge('associations_accepted', 'Associations accepted since the start', () => deps.server().acceptedCount);
   gauge('associations_rejected', 'Associations rejected since the start', () => deps.server().rejectedCount);
   gauge('associations_aborted', 'Associations aborted since the start', () => deps.server().abortedCount);
+  gauge('connections_turned_away', 'Connections closed since the start because too many had no A-ASSOCIATE-RQ', () => deps.server().turnedAwayCount);
   gauge('open_packs', 'Packs that still grow', () => deps.spool().openPacks);
   gauge('waiting_packs', 'Closed packs that the cloud has not released', () => deps.spool().waitingPacks);
   gauge('waiting_instances', 'Instances in closed packs that the cloud has not released', () => deps.spool().waitingInstances);

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { AcceptedAssociation, type AcceptorContext } from './dimse/acceptedAssociation.ts';
 import type { Logger } from './logger.ts';
@@ -13,7 +13,7 @@ export interface DicomServerLimits {
   readonly maxAssociateLengthBytes: number;
   /** Associations at once; further ones are rejected 2/3/2, local limit exceeded. */
   readonly maxAssociations: number;
-  /** Connections without an A-ASSOCIATE-RQ; beyond it the oldest is closed. */
+  /** Connections without an A-ASSOCIATE-RQ; beyond it the oldest of the peer that has most is closed. */
   readonly maxHandshakes: number;
   readonly artimTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -28,14 +28,14 @@ export const defaultLimits: DicomServerLimits = {
 
 export interface DicomServerOptions {
   readonly host: string;
-  /** 0 takes any free port. */
-  readonly port: number;
+  /** 0 takes any free port; undefined: nobody is let in without TLS. */
+  readonly port: number | undefined;
+  /** A second listener, for TLS alone. */
+  readonly tls?: { readonly port: number; readonly options: TlsOptions } | undefined;
   /** Called AE titles that this server answers to. */
   readonly aeTitles: readonly string[];
   readonly policy?: Partial<Omit<AcceptancePolicy, 'calledAETitles'>>;
   readonly limits?: Partial<DicomServerLimits>;
-  /** With it the listener speaks TLS only. */
-  readonly tls?: TlsOptions;
   readonly openSession: OpenSession;
   readonly logger: Logger;
   readonly clock?: () => Date;
@@ -49,34 +49,43 @@ export interface DicomServerStats {
   readonly rejectedCount: number;
   readonly abortedCount: number;
   readonly messageCount: number;
+  /** Connections closed because there were too many without an A-ASSOCIATE-RQ. */
+  readonly turnedAwayCount: number;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  readonly upperLayer: UpperLayer;
+  readonly peerAddress: string;
 }
 
 export interface DicomServer {
   /** @throws the listener's error, such as EADDRINUSE */
-  listen(): Promise<{ readonly port: number }>;
+  listen(): Promise<{ readonly port?: number; readonly tlsPort?: number }>;
   /**
    * Takes no more associations, lets those that run end for up to `drainMs`, then aborts the rest. Resolves when every
    * session was told how its association ended.
    */
   close(how: { readonly drainMs: number }): Promise<void>;
+  /** Key and certificates for the TLS handshakes that begin from now on. */
+  renewTls(options: TlsOptions): void;
   stats(): DicomServerStats;
 }
 
 /** How long an aborted peer has to close its side before the connection is cut. */
 const lastWordsMs = 500;
 
-const plainAddress = (socket: Socket): string => (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+const plainAddress = (address: string | undefined): string => (address ?? 'unknown').replace(/^::ffff:/, '');
 
-/** A DICOM listener: verification by itself, everything else through `openSession`. */
+/** DICOM listeners, plain and TLS, that share their limits: verification by itself, everything else through `openSession`. */
 export function createDicomServer(options: DicomServerOptions): DicomServer {
   const limits = { ...defaultLimits, ...options.limits };
-  const connections = new Map<AcceptedAssociation, { readonly socket: Socket; readonly upperLayer: UpperLayer }>();
-  const counts = { accepted: 0, rejected: 0, aborted: 0, message: 0 };
+  const connections = new Map<AcceptedAssociation, Connection>();
+  const counts = { accepted: 0, rejected: 0, aborted: 0, message: 0, turnedAway: 0 };
   let draining = false;
 
   const associationCount = (): number => [...connections.keys()].filter((association) => association.established).length;
-  const handshakes = (): readonly AcceptedAssociation[] =>
-    [...connections].filter(([, { upperLayer }]) => upperLayer.state === 2).map(([association]) => association);
+  const handshakes = (): readonly (readonly [AcceptedAssociation, Connection])[] => [...connections].filter(([, { upperLayer }]) => upperLayer.state === 2);
 
   const context: AcceptorContext = {
     policy: { ...defaultPolicy, ...options.policy, calledAETitles: options.aeTitles },
@@ -90,12 +99,20 @@ export function createDicomServer(options: DicomServerOptions): DicomServer {
     counted: (event) => void (counts[event] += 1),
   };
 
+  const logTurnedAway = oncePerSecond((count, peerAddress) =>
+    options.logger.warn({ count, peerAddress }, 'connections closed: too many without an A-ASSOCIATE-RQ'));
+  const turnAway = (peerAddress: string): void => {
+    counts.turnedAway += 1;
+    logTurnedAway(peerAddress);
+  };
+
   /** Bounds what half-open connections and those that linger after their association can hold. */
   const makeRoom = (): void => {
-    const [oldest, ...others] = handshakes();
-    if (oldest && others.length >= limits.maxHandshakes) {
-      options.logger.warn({ peerAddress: plainAddress(connections.get(oldest)!.socket) }, 'connection closed: too many without an A-ASSOCIATE-RQ');
-      connections.get(oldest)!.socket.destroy();
+    const halfOpen = handshakes().map(([, connection]) => connection);
+    if (halfOpen.length > limits.maxHandshakes) {
+      const victim = oldestOfTheGreediest(halfOpen);
+      turnAway(victim.peerAddress);
+      victim.socket.destroy();
     }
     if (connections.size <= 2 * (limits.maxAssociations + limits.maxHandshakes)) return;
     for (const { socket, upperLayer } of connections.values()) if (upperLayer.state === 13) return void socket.destroy();
@@ -103,36 +120,40 @@ export function createDicomServer(options: DicomServerOptions): DicomServer {
 
   const take = (socket: Socket): void => {
     socket.setNoDelay(true);
-    const association = new AcceptedAssociation(context, plainAddress(socket));
+    const peerAddress = plainAddress(socket.remoteAddress);
+    const association = new AcceptedAssociation(context, peerAddress);
     const upperLayer = new UpperLayer(socket, association, limits);
     association.attach(upperLayer);
-    connections.set(association, { socket, upperLayer });
+    connections.set(association, { socket, upperLayer, peerAddress });
     void association.closedAndEnded.then(() => connections.delete(association));
     upperLayer.awaitRequest();
     makeRoom();
   };
 
-  const server = options.tls
-    ? createTlsServer({ ...options.tls, handshakeTimeout: limits.artimTimeoutMs }, take)
-    : createServer(take);
-  // Connections in a TLS handshake are not among `connections` yet; this bounds them too.
-  server.maxConnections = 3 * (limits.maxAssociations + limits.maxHandshakes);
+  const bounded = <S extends Server>(server: S): S => {
+    // Connections in a TLS handshake are not among `connections` yet; this bounds them too.
+    server.maxConnections = 3 * (limits.maxAssociations + limits.maxHandshakes);
+    server.on('drop', (dropped) => turnAway(plainAddress(dropped?.remoteAddress)));
+    return server;
+  };
+  const plain = options.port === undefined ? undefined : bounded(createServer(take));
+  const tls = options.tls && bounded(createTlsServer({ ...options.tls.options, handshakeTimeout: limits.artimTimeoutMs }, take));
   // A TLS handshake that fails never becomes a connection here.
-  server.on('tlsClientError', (error: Error) => options.logger.warn({ reason: error.message }, 'TLS handshake failed'));
+  tls?.on('tlsClientError', (error: NodeJS.ErrnoException, socket) =>
+    options.logger.warn({ peerAddress: plainAddress(socket.remoteAddress), reason: error.code ?? error.message }, 'TLS handshake failed'));
 
-  const listen = (): Promise<{ port: number }> => new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject).on('error', (error) => options.logger.error({ err: error }, 'the DICOM listener failed'));
-      resolve({ port: (server.address() as AddressInfo).port });
-    });
-  });
+  const listen = async (): Promise<{ port?: number; tlsPort?: number }> => {
+    const port = plain && await listening(plain, options.host, options.port!, options.logger);
+    const tlsPort = tls && await listening(tls, options.host, options.tls!.port, options.logger);
+    return { ...(port !== undefined && { port }), ...(tlsPort !== undefined && { tlsPort }) };
+  };
 
   const close = async ({ drainMs }: { readonly drainMs: number }): Promise<void> => {
     draining = true;
-    server.close();
+    plain?.close();
+    tls?.close();
     const allEnded = (): Promise<unknown> => Promise.all([...connections.keys()].map((association) => association.closedAndEnded));
-    for (const association of handshakes()) association.abort();
+    for (const [association] of handshakes()) association.abort();
     await within(drainMs, allEnded());
     for (const association of connections.keys()) association.abort();
     await within(lastWordsMs, allEnded());
@@ -143,12 +164,50 @@ export function createDicomServer(options: DicomServerOptions): DicomServer {
   return {
     listen,
     close,
+    renewTls: (renewed) => tls?.setSecureContext(renewed),
     stats: () => ({
       associationCount: associationCount(), handshakeCount: handshakes().length,
       acceptedCount: counts.accepted, rejectedCount: counts.rejected, abortedCount: counts.aborted, messageCount: counts.message,
+      turnedAwayCount: counts.turnedAway,
     }),
   };
 }
+
+/** One peer that opens connections and leaves them takes the place of its own, not of another's. */
+function oldestOfTheGreediest(connections: readonly Connection[]): Connection {
+  const countOf = new Map<string, number>();
+  for (const { peerAddress } of connections) countOf.set(peerAddress, (countOf.get(peerAddress) ?? 0) + 1);
+  const most = Math.max(...countOf.values());
+  return connections.find(({ peerAddress }) => countOf.get(peerAddress) === most)!;
+}
+
+/** Calls at once and then at most once a second, with how often it was asked to since: a flood must not flood the log. */
+function oncePerSecond(call: (count: number, latest: string) => void): (latest: string) => void {
+  let count = 0;
+  let calledAt = -Infinity;
+  let timer: NodeJS.Timeout | undefined;
+  const flush = (latest: string): void => {
+    timer = undefined;
+    calledAt = performance.now();
+    call(count, latest);
+    count = 0;
+  };
+  return (latest) => {
+    count += 1;
+    if (timer !== undefined) return;
+    const waitMs = calledAt + 1000 - performance.now();
+    if (waitMs <= 0) flush(latest);
+    else timer = setTimeout(() => flush(latest), waitMs).unref();
+  };
+}
+
+const listening = (server: Server, host: string, port: number, logger: Logger): Promise<number> => new Promise((resolve, reject) => {
+  server.once('error', reject);
+  server.listen(port, host, () => {
+    server.off('error', reject).on('error', (error) => logger.error({ err: error }, 'the DICOM listener failed'));
+    resolve((server.address() as AddressInfo).port);
+  });
+});
 
 async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
   const timeout = Promise.withResolvers<void>();

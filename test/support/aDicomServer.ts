@@ -12,6 +12,7 @@ export interface KeptInstance {
 
 export interface TestServer {
   readonly server: DicomServer;
+  /** Of the listener without TLS, or of the one with it when that is the only one. */
   readonly port: number;
   readonly associations: AssociationInfo[];
   readonly kept: KeptInstance[];
@@ -66,8 +67,8 @@ export async function aDicomServer(options: Partial<DicomServerOptions> & { read
     limits: { artimTimeoutMs: 2_000, ...options.limits },
   });
   running.push(server);
-  const { port } = await server.listen();
-  return { server, port, associations, kept, ends, interrupted, incidents, logLines, arrivedBytes: () => arrivedBytes };
+  const { port, tlsPort } = await server.listen();
+  return { server, port: port ?? tlsPort!, associations, kept, ends, interrupted, incidents, logLines, arrivedBytes: () => arrivedBytes };
 }
 
 /** For `afterEach`. */

@@ -46,7 +46,7 @@ export async function startDestination(onReceived: () => void = () => {}): Promi
   });
   const { port } = await server.listen();
   return {
-    port, aeTitle: 'SECOND', received,
+    port: port!, aeTitle: 'SECOND', received,
     refuse: (count) => {
       const mine = { left: count, met: 0 };
       refusals = mine;

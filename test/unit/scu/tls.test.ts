@@ -27,26 +27,26 @@ describe('an association over TLS (PS3.15 B.12)', () => {
   const peerAt = (port: number) => ({ host: 'localhost', port, callingAETitle: 'SENDER', calledAETitle: 'PACS' });
 
   it('answers C-ECHO of a peer that trusts the certificate', async () => {
-    const { port } = await aDicomServer({ tls: { key, cert } });
+    const { port } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert } } });
 
     assert.equal(await echo(peerAt(port), { tls: { ca: cert } }), 0);
   });
 
   it('does not come about for a peer that does not trust it', async () => {
-    const { port } = await aDicomServer({ tls: { key, cert } });
+    const { port } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert } } });
 
     await assert.rejects(echo(peerAt(port), { tls: {} }), PeerUnreachable);
   });
 
   it('asks for a client certificate when the listener is told to', async () => {
-    const { port } = await aDicomServer({ tls: { key, cert, ca: cert, requestCert: true, rejectUnauthorized: true } });
+    const { port } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert, ca: cert, requestCert: true, rejectUnauthorized: true } } });
 
     assert.equal(await echo(peerAt(port), { tls: { ca: cert, key, cert } }), 0);
     await assert.rejects(echo(peerAt(port), { tls: { ca: cert } }));
   });
 
   it('closes the connection of a peer that speaks without TLS, and logs it', async () => {
-    const { port, incidents } = await aDicomServer({ tls: { key, cert } });
+    const { port, incidents } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert } } });
     const peer = await ScriptedPeer.connect(port);
 
     peer.send(associateRQ());

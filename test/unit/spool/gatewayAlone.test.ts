@@ -36,7 +36,7 @@ class DistantCloud implements FlowClient {
 async function aGatewayAlone(spoolDir: string, env: Readonly<Record<string, string>>) {
   const cloud = new DistantCloud(spoolDir);
   const clock = new FakeClock();
-  const gateway = createGateway(readConfig({
+  const gateway = await createGateway(readConfig({
     PACS_TENANT_ID: 'demo', PACS_GATEWAY_ID: 'gw1', TEMPORAL_ADDRESS: 'unused:1', PACS_DICOM_PORT: '0', PACS_GATEWAY_HTTP_PORT: '0',
     PACS_SPOOL_DIR: spoolDir, PACS_URGENT_CALLING_AE_TITLES: 'STROKE', ...env,
   }), { client: cloud, log: quiet, clock });
@@ -51,7 +51,7 @@ async function aGatewayAlone(spoolDir: string, env: Readonly<Record<string, stri
     send: async (callingAETitle: string): Promise<number> => {
       const sopInstanceUID = `1.2.3.${++sent}`;
       const toSend = { sopClassUID: ctImageStorage, sopInstanceUID, transferSyntaxUID: explicitVRLittleEndian, open: async function* () { yield aDataSet({ sopInstanceUID, pixelBytes }); } };
-      const [result] = await Array.fromAsync(storeInstances({ host: '127.0.0.1', port: dicomPort, calledAETitle: 'PACS', callingAETitle }, [toSend]));
+      const [result] = await Array.fromAsync(storeInstances({ host: '127.0.0.1', port: dicomPort!, calledAETitle: 'PACS', callingAETitle }, [toSend]));
       return result?.outcome === 'answered' ? result.status : -1;
     },
   };

@@ -1,33 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { explicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
 import { storeInstances, type InstanceToSend } from '../../../edge-gateway/scu/store.ts';
 import { openPack } from '../../../edge-gateway/spool/reader.ts';
+import { aGatewayProcess } from '../../support/gatewayProcess.ts';
 import { aDataSet, aFolder, aSpool, ctImageStorage, filesIn, removeFolders, sha256 } from '../spool/support.ts';
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly dicomPort: number;
-  readonly httpPort: number;
-}
-
-/** The gateway as a process of its own, on free ports, with a cloud that never answers. */
-async function aGatewayProcess(spoolDir: string): Promise<Running> {
-  const child = spawn(process.execPath, ['edge-gateway/main.ts'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, PACS_TENANT_ID: 'demo', PACS_GATEWAY_ID: 'gw1', TEMPORAL_ADDRESS: '127.0.0.1:1', PACS_DICOM_PORT: '0', PACS_GATEWAY_HTTP_PORT: '0', PACS_SPOOL_DIR: spoolDir, PACS_LOG_LEVEL: 'info', PACS_SPOOL_MIN_FREE_BYTES: '1' },
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const { msg, dicomPort, httpPort } = JSON.parse(line) as { msg: string; dicomPort: number; httpPort: number };
-    if (msg !== 'Listening') continue;
-    child.stdout!.resume();
-    return { child, dicomPort, httpPort };
-  }
-  throw new Error('The gateway process ended before it listened.');
-}
 
 const anInstance = (association: number, number: number) => {
   const sopInstanceUID = `1.2.3.${association}.${number}`;

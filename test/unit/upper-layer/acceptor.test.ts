@@ -451,7 +451,7 @@ describe('the listener', () => {
     peer.send(command(1, echoRQ(1)));
     await peer.receive();
 
-    assert.deepEqual(server.stats(), { associationCount: 1, handshakeCount: 0, acceptedCount: 1, rejectedCount: 0, abortedCount: 0, messageCount: 1 });
+    assert.deepEqual(server.stats(), { associationCount: 1, handshakeCount: 0, acceptedCount: 1, rejectedCount: 0, abortedCount: 0, messageCount: 1, turnedAwayCount: 0 });
   });
 });
 
