@@ -197,7 +197,10 @@ export class AcceptedAssociation implements UpperLayerUser {
     if (commandField === commandFields.cEchoRequest && request.abstractSyntaxUID === verificationSopClassUID) return verification(request);
     if (!(this.#session?.operations ?? defaultOperations).includes(commandField)) return { status: status.unrecognizedOperation };
     if (request.abstractSyntaxUID === verificationSopClassUID) return { status: status.unrecognizedOperation };
-    if (commandField === commandFields.cStoreRequest && !isUidShaped(request.command.affectedSOPInstanceUID ?? '')) return { status: status.invalidInstance };
+    if (commandField === commandFields.cStoreRequest && !isUidShaped(request.command.affectedSOPInstanceUID ?? '')) {
+      this.#context.logger.warn({ ...this.#fields, status: status.invalidInstance }, 'request refused: its SOP Instance UID is no UID');
+      return { status: status.invalidInstance };
+    }
     try {
       return await this.#session!.handle(request, operation);
     } catch (error) {

@@ -56,7 +56,7 @@ export class MessageReader {
     this.#contextId = contextId;
     this.#commandBytes += bytes.length;
     if (this.#commandBytes > maxCommandBytes) throw new InvalidPdu('a command set is longer than 64 KiB');
-    this.#command.push(bytes);
+    if (bytes.length > 0) this.#command.push(bytes);
     if (!isLast) return;
     const command = decodeCommandSet(this.#command.length === 1 ? this.#command[0]! : Buffer.concat(this.#command));
     this.#command = [];

@@ -4,6 +4,7 @@ import {
   encodeAbort, encodeAssociateAccept, encodeAssociateReject, encodeAssociateRequest, encodeReleaseRequest, encodeReleaseResponse,
   type AssociateAccept, type AssociateReject, type AssociateRequest, type Pdu,
 } from './pdu.ts';
+import { Pace } from './pace.ts';
 import { PduReader } from './pduReader.ts';
 import { abortSource, type UpperLayerOptions, type UpperLayerUser } from './primitives.ts';
 import { actionFor, events, nextStates, type Action, type Event, type State } from './stateMachine.ts';
@@ -20,6 +21,9 @@ const eventOfPdu = {
   releaseRequest: events.releaseRequestPdu, releaseResponse: events.releaseResponsePdu, abort: events.abortPdu,
 } as const satisfies Record<Pdu['type'], Event>;
 
+/** Of a message control header: the fragment is the last of its command or data set (PS3.8 E.2). */
+const lastFragment = 0x02;
+
 /** Bit 0 of Protocol-version is version 1 (PS3.8 9.3.2). */
 const supportsVersion1 = (pdu: Pdu | undefined): boolean =>
   pdu?.type === 'associateRequest' && (pdu.request.protocolVersion & 1) === 1;
@@ -31,6 +35,7 @@ export class UpperLayer {
   readonly #user: UpperLayerUser;
   readonly #options: UpperLayerOptions;
   readonly #reader: PduReader;
+  readonly #pace: Pace;
   #state: State = 1;
   #requestor = false;
   #artim: NodeJS.Timeout | undefined;
@@ -51,6 +56,7 @@ export class UpperLayer {
       data: () => this.#dataPdu(),
       fragment: (contextId, control, bytes, ends) => this.#fragment(contextId, control, bytes, ends),
     }, options);
+    this.#pace = new Pace(options.idleTimeoutMs, () => this.#holding || user.busy(), () => this.#abortAsUser('the peer sent a message too slowly'));
     socket.on('data', (chunk) => this.#read(chunk));
     socket.on('timeout', () => this.#idle());
     socket.on('error', () => undefined);
@@ -122,21 +128,33 @@ export class UpperLayer {
 
   #read(chunk: Buffer): void {
     if (this.#unreadable) return;
+    this.#pace.moved(chunk.length);
     try {
       const wait = this.#reader.push(chunk);
-      if (!wait) return;
-      this.#holding = true;
-      this.#socket.pause();
-      wait.catch((error: unknown) => this.#invalid(error)).finally(() => {
-        this.#holding = false;
-        this.#socket.resume();
-      });
+      if (wait) void this.#hold(wait);
+      else if (this.#socket.writableNeedDrain) void this.#resumeDrained();
     } catch (error) {
       this.#invalid(error);
     }
   }
 
+  async #hold(wait: Promise<void>): Promise<void> {
+    this.#holding = true;
+    this.#socket.pause();
+    await wait.catch((error: unknown) => this.#invalid(error));
+    this.#holding = false;
+    await this.#resumeDrained();
+  }
+
+  /** A peer that does not take our answers is not read either: what waits for it here stays bounded. */
+  async #resumeDrained(): Promise<void> {
+    this.#socket.pause();
+    await this.drained();
+    this.#socket.resume();
+  }
+
   #fragment(contextId: number, control: number, bytes: Buffer, ends: boolean): void | Promise<void> {
+    if (ends && (control & lastFragment) !== 0) this.#pace.endedMessage();
     if (this.#state === 6 || this.#state === 7) return this.#user.fragment(contextId, control, bytes, ends);
   }
 
@@ -152,7 +170,9 @@ export class UpperLayer {
   }
 
   #idle(): void {
-    if (this.#holding || this.#user.busy()) {
+    if (this.#socket.writableNeedDrain && this.#state >= 6 && this.#state <= 12) {
+      this.#abortAsUser('the peer took nothing of what it was sent for too long');
+    } else if (this.#holding || this.#user.busy()) {
       this.#socket.setTimeout(this.#options.idleTimeoutMs);
     } else if (this.#state >= 6 && this.#state <= 12) {
       this.#abortAsUser('the association was idle for too long');
@@ -184,7 +204,7 @@ export class UpperLayer {
     'AE-1': () => undefined,
     'AE-2': ({ bytes }) => this.#write(bytes),
     'AE-3': ({ pdu }) => {
-      this.#socket.setTimeout(this.#options.idleTimeoutMs);
+      this.#watch();
       if (pdu?.type === 'associateAccept') this.#user.associateConfirmation({ accept: pdu.accept });
     },
     'AE-4': ({ pdu }) => {
@@ -197,7 +217,7 @@ export class UpperLayer {
       else this.#leave(encodeAssociateReject(unsupportedVersion));
     },
     'AE-7': ({ bytes }) => {
-      this.#socket.setTimeout(this.#options.idleTimeoutMs);
+      this.#watch();
       this.#write(bytes);
     },
     'AE-8': ({ bytes }) => this.#leave(bytes),
@@ -248,9 +268,16 @@ export class UpperLayer {
     if (bytes && this.#socket.writable) this.#socket.end(bytes);
   }
 
+  /** From here on, silence and dawdling of the peer end the association. */
+  #watch(): void {
+    this.#socket.setTimeout(this.#options.idleTimeoutMs);
+    this.#pace.start();
+  }
+
   #startArtim(): void {
     clearTimeout(this.#artim);
     this.#socket.setTimeout(0);
+    this.#pace.stop();
     const sentence = this.#state === 2 ? 'no A-ASSOCIATE-RQ came within the ARTIM time-out' : undefined;
     this.#artim = setTimeout(() => this.#fire(events.artimExpired, { ...(sentence && { sentence }) }), this.#options.artimTimeoutMs);
   }
@@ -263,6 +290,7 @@ export class UpperLayer {
     if (this.#finished) return;
     this.#finished = true;
     this.#stopArtim();
+    this.#pace.stop();
     this.#socket.destroy();
     this.#user.closed(this.#incident);
   }

@@ -35,6 +35,6 @@ export interface UpperLayerUser {
 export interface UpperLayerOptions extends PduLimits {
   /** Association Request/Reject/Release Timer (PS3.8 9.1.5). */
   readonly artimTimeoutMs: number;
-  /** Silence on an established association after which it is aborted. */
+  /** Silence on an established association after which it is aborted; 0 is never. */
   readonly idleTimeoutMs: number;
 }

@@ -104,9 +104,10 @@ export class ScriptedPeer {
     });
   }
 
-  static connect(port: number): Promise<ScriptedPeer> {
+  /** @param localAddress another of this machine's, such as 127.0.0.2 */
+  static connect(port: number, localAddress = '127.0.0.1'): Promise<ScriptedPeer> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host: '127.0.0.1', port });
+      const socket = connect({ host: '127.0.0.1', port, localAddress });
       socket.once('error', reject);
       socket.once('connect', () => resolve(new ScriptedPeer(socket)));
     });
@@ -136,6 +137,16 @@ export class ScriptedPeer {
     return received ? `${received.type.toString(16).padStart(2, '0')} ${received.body.toString('hex')}` : 'closed';
   }
 
+  /** From now on nothing of what the other side sends is read. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  /** Bytes that the other side has not taken yet. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   async closed(): Promise<void> {
     while (!this.#isClosed) await this.#wake.promise;
   }
@@ -151,8 +162,8 @@ export class ScriptedPeer {
 }
 
 /** Connects and has an association accepted. */
-export async function associatedPeer(port: number, parts?: RequestParts): Promise<ScriptedPeer> {
-  const peer = await ScriptedPeer.connect(port);
+export async function associatedPeer(port: number, parts?: RequestParts, localAddress?: string): Promise<ScriptedPeer> {
+  const peer = await ScriptedPeer.connect(port, localAddress);
   peer.send(associateRQ(parts));
   const answer = await peer.receive();
   if (answer?.type !== 2) throw new Error(`the association was not accepted but answered by PDU type ${answer?.type}`);
