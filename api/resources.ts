@@ -6,12 +6,14 @@ import { createBulkData } from './dicomweb/bulkData.ts';
 import { createFrames } from './dicomweb/frames.ts';
 import { createHeaderCache } from './dicomweb/headerCache.ts';
 import { createMetadata } from './dicomweb/metadata.ts';
+import { createRendered, createThumbnail } from './dicomweb/rendered.ts';
 import { createRetrieve } from './dicomweb/retrieve.ts';
 import { createSearch } from './dicomweb/search.ts';
 import { createStore } from './dicomweb/store.ts';
 import { createDecideConflict } from './conflicts.ts';
 import { createDecideFlows } from './decisions.ts';
 import { createDecideFlow, createListFlows, createPrioritiseFlow, createReadFlow, type FlowDeps } from './flows.ts';
+import { createWadoUri } from './dicomweb/wadoUri.ts';
 import type { Flows } from './flowsClient.ts';
 import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
 import { createQuery } from './query.ts';
@@ -49,6 +51,7 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
   const { codecs } = deps;
   const headers = createHeaderCache(archive, deps.headerCacheBytes);
   const images = { index, codecs, archive: { ...headers, readRange: (...range: Parameters<typeof archive.readRange>) => archive.readRange(...range) } };
+  const [rendered, thumbnail] = [createRendered(images), createThumbnail(images)];
   const retrieve = createRetrieve({ archive, index, codecs, verifyDigests: deps.verifyDigests });
   const metadata = createMetadata({ archive: headers, index });
   const store = createStore({ archive, tenants, flows: deps.flows, ...deps.stow, now: deps.now });
@@ -66,6 +69,10 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     get(`${study}/metadata`, 'retrieve', metadata), get(`${series}/metadata`, 'retrieve', metadata), get(`${instance}/metadata`, 'retrieve', metadata),
     get(`${instance}/bulkdata/*path`, 'retrieve', createBulkData(images)),
     get(`${instance}/frames/:frames`, 'retrieve', createFrames(images)),
+    ...[study, series, instance, `${instance}/frames/:frames`].flatMap((path) => [
+      get(`${path}/rendered`, 'retrieve', rendered), get(`${path}/thumbnail`, 'retrieve', thumbnail),
+    ]),
+    get('/wado', 'retrieve', createWadoUri({ ...images, verifyDigests: deps.verifyDigests })),
     post(`${dicomWeb}/studies`, 'store', store), post(study, 'store', store),
     post('/query', 'search', createQuery({ index })),
     post('/routes', 'requestRoute', createRequestRoute({ tenants, index, audit, flows: deps.flows })),

@@ -50,7 +50,8 @@ export async function renderFrame({ head, frame, frameNumber }: FrameToRender, o
     return place ? file.subarray(Number(place[1]), Number(place[1]) + Number(place[2])) : undefined;
   };
   const { data, channels } = eightBitsOf(pixels, pixel, frameAttributes(header, frameNumber, bulk), options.window);
-  return encoded(sharp(data, { raw: { width: pixel.columns, height: pixel.rows, channels } }), pixel, options);
+  const image = sharp(data, { raw: { width: pixel.columns, height: pixel.rows, channels } });
+  return encoded(channels === 1 ? image.toColourspace('b-w') : image, pixel, options);
 }
 
 function eightBitsOf(pixels: Buffer, pixel: ImagePixel, attributes: FrameAttributes, window: Window | undefined): { readonly data: Buffer; readonly channels: 1 | 3 } {

@@ -20,7 +20,8 @@ const runs: { readonly [K in JobKind]: Run<K> } = {
     const encoded = await encodeFrame(to, decoded.pixels, decoded.pixel);
     return { bytes: owned(encoded.bytes), pixel: encoded.pixel, lossy: decoded.lossy };
   },
-  render: async ({ frame, options, maxBytes }) => ({ bytes: owned(await (await import('./render.ts')).renderFrame(frame, options, maxBytes)) }),
+  // A copy, because the picture lies in memory of libvips, which cannot move to another thread.
+  render: async ({ frame, options, maxBytes }) => ({ bytes: new Uint8Array(await (await import('./render.ts')).renderFrame(frame, options, maxBytes)) }),
 };
 
 const buffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

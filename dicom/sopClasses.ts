@@ -359,3 +359,6 @@ const mayNameStorage = (uid: string): boolean => !uid.startsWith('1.2.840.10008.
 export const isAcceptableForStorage = (uid: string): boolean =>
   isStorageSopClass(uid) ||
   (isUid(uid) && mayNameStorage(uid) && !Object.hasOwn(nonPatientStorageSopClasses, uid) && !Object.hasOwn(otherSopClasses, uid));
+
+/** Structured reports and key object selections (PS3.3 A.35): their content is a tree, not pixels. */
+export const isSRStorage = (uid: string): boolean => isStorageSopClass(uid) && uid.startsWith('1.2.840.10008.5.1.4.1.1.88.');
