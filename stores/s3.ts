@@ -38,6 +38,7 @@ export function createS3({ endpoint, region, bucket, credentials, maxSockets = 6
     }),
   });
   leavePayloadUnsigned(s3);
+  retryAfterClockSkew(s3);
   return { s3, bucket };
 }
 
@@ -51,4 +52,20 @@ function leavePayloadUnsigned(s3: S3Client): void {
     if (commandName === 'UploadPartCommand' || commandName === 'PutObjectCommand') headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
     return next(args);
   }, { step: 'build', name: 'leavePayloadUnsigned' });
+}
+
+/**
+ * When a clock is set, every request under way is refused as too skewed (403). The client learns the server's time from the
+ * first and sends that one again; the others of the same moment would fail. A HEAD's refusal has no name: each 403 is tried again.
+ */
+function retryAfterClockSkew(s3: S3Client): void {
+  s3.middlewareStack.add((next) => async (args) => {
+    try {
+      return await next(args);
+    } catch (error) {
+      const { $metadata } = error as { readonly $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean } };
+      if ($metadata?.httpStatusCode === 403) $metadata.clockSkewCorrected = true;
+      throw error;
+    }
+  }, { step: 'finalizeRequest', priority: 'low', name: 'retryAfterClockSkew' });
 }

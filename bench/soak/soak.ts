@@ -5,7 +5,7 @@ import { printProgress } from '../../infra/commands/show.ts';
 import type { InfraConfig } from '../../infra/config.ts';
 import { ensureTestPeers } from '../../infra/native/peers.ts';
 import { Book } from '../../test/faults/harness/book.ts';
-import { compareLists, problemsOf } from '../../test/faults/harness/lists.ts';
+import { compareLists, nothingCompared, problemsOf } from '../../test/faults/harness/lists.ts';
 import { openSpoolFiles, spoolFiles, untilQuiet } from '../../test/faults/harness/quiet.ts';
 import { createRandom } from '../../test/faults/harness/random.ts';
 import { siteParts, startSite, type Site } from '../../test/faults/harness/site.ts';
@@ -71,10 +71,13 @@ async function run(site: Site, options: SoakOptions, progress: Progress, sender:
   const refused = await workload;
   const sentMs = Date.now() - began;
   console.log(`  ${(sentMs / 60_000).toFixed(1)} min: all was sent; waits for quiet`);
-  const unrest = await untilQuiet(site, quietTimeoutMs).then(() => [], (error: Error) => [error.message]);
+  const unrest: string[] = await untilQuiet(site, quietTimeoutMs).then(() => [], (error: Error) => [error.message]);
   clearInterval(ticker);
   const quietMs = Date.now() - began - sentMs;
-  const comparison = await compareLists(site, book);
+  const comparison = await compareLists(site, book).catch((error: Error) => {
+    unrest.push(`The lists could not be read: ${error.message}`);
+    return nothingCompared;
+  });
   return {
     seed: options.seed, durationMs: sentMs, quietMs, faults: tally(plan, progress), comparison,
     sent: book.sent, refused: book.refused, resent: book.resent, acknowledged: book.acknowledged.size,

@@ -74,7 +74,7 @@ export class PacsClient {
     const answer = await this.call(`dicom-web/studies/${studyInstanceUID}`, { headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } });
     if (answer.status === 404) return [];
     const boundary = /boundary="?([^";]+)/.exec(answer.headers.get('content-type') ?? '')?.[1];
-    if (!answer.ok || !boundary) throw new Error(`WADO-RS gave ${answer.status}`);
+    if (!answer.ok || !boundary) throw new Error(`WADO-RS gave ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
     return partsOf(Buffer.from(await answer.arrayBuffer()), boundary).map(retrievedOf);
   }
 

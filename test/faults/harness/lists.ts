@@ -44,6 +44,12 @@ export const problemsOf = (found: Comparison): readonly string[] => {
   return lists.flatMap((name) => found[name].map((text) => `${name}: ${text}`));
 };
 
+/** In place of a comparison that could not be made. */
+export const nothingCompared: Comparison = {
+  acknowledgedCount: 0, archivedCount: 0, lost: [], doubled: [], foreign: [], corrupt: [], indexDiffers: [], retrievalDiffers: [], ledgerDiffers: [],
+  destinationDiffers: [], copiesBeside: 0, deliveredAgain: 0, orphans: [], longestToCommitMs: 0,
+};
+
 interface Archived { readonly sopInstanceUID: string; readonly dataSetSha256: string; readonly sha256: string }
 
 /** Reads everything there is and compares. The site is quiet, and no fault is armed. */

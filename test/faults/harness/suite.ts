@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { lastLines } from '../../../infra/native/process.ts';
 import { Book } from './book.ts';
 import type { ArmedFault } from './faultList.ts';
 import { compareLists, problemsOf } from './lists.ts';
@@ -25,6 +26,10 @@ export function faultSuite(options: Omit<SiteOptions, 'home'> = {}): () => Fault
     this.timeout(180_000);
     home = await mkdtemp(path.join(process.env['PACS_TEST_HOME'] ?? tmpdir(), 'faults-'));
     suite = { site: await startSite({ ...options, home }), book: new Book(), random: createRandom(this.test?.parent?.title ?? '') };
+  });
+  afterEach('the logs of what failed', function () {
+    if (this.currentTest?.state !== 'failed' || !suite) return;
+    for (const part of ['gateway', 'edgeWorker', 'worker', 'api'] as const) console.log(`${part}:\n${lastLines(suite.site.logFile(part), 8)}`);
   });
   after('cloud and edge are stopped', async function () {
     this.timeout(90_000);
