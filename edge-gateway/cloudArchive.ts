@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { DicomJson } from '../dicom/json.ts';
-import type { Query } from './services/queryKeys.ts';
+import type { Query, QueryOptions } from './services/queryKeys.ts';
 
 /** Where the cloud's API is, and how this gateway shows who it is. */
 export interface CloudTarget {
@@ -24,7 +24,7 @@ export interface CloudArchive {
    *
    * @throws CloudAway, also while the matches are read; CloudRefusal
    */
-  query(query: Query & { readonly limit?: number }, signal: AbortSignal): Promise<{ readonly unmatched: readonly string[]; readonly matches: AsyncIterable<DicomJson> }>;
+  query(query: Query & { readonly options?: QueryOptions; readonly limit?: number }, signal: AbortSignal): Promise<{ readonly unmatched: readonly string[]; readonly matches: AsyncIterable<DicomJson> }>;
   /**
    * Reads one Part 10 file as it is stored, or in a transfer syntax that is asked for.
    *

@@ -57,7 +57,7 @@ export async function createGateway(config: GatewayConfig, { client, log, clock 
     openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? []]);
   const server = createDicomServer({
     host: dicom.host, port: dicom.port, tls: dicom.tls && { port: dicom.tls.port, options: certificates!.current }, aeTitles: [dicom.aeTitle],
-    policy: { callingAETitles: dicom.callingAETitles, acceptPrivateStorage: dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services }) },
+    policy: { callingAETitles: dicom.callingAETitles, acceptPrivateStorage: dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services, sendsInstances: true }) },
     limits: { maxAssociations: dicom.maxAssociations, artimTimeoutMs: dicom.artimTimeoutMs, idleTimeoutMs: dicom.idleTimeoutMs },
     openSession, logger: log,
   });

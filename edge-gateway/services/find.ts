@@ -5,7 +5,7 @@ import type { CloudArchive } from '../cloudArchive.ts';
 import { commandFields } from '../dimse/command.ts';
 import type { Logger } from '../logger.ts';
 import { characterSetOf, encodeIdentifier, readIdentifier } from './identifier.ts';
-import { answerOf, readQuery } from './queryKeys.ts';
+import { answerOf, queryOptions, readQuery } from './queryKeys.ts';
 import { queryFailure } from './queryFailure.ts';
 import { DataSetInterrupted, type AssociationInfo, type AssociationLink, type DimseRequest, type DimseResponse, type Operation } from './service.ts';
 import type { DimseService } from './session.ts';
@@ -38,10 +38,10 @@ async function find(deps: FindDeps, link: AssociationLink, request: DimseRequest
   const { abstractSyntaxUID, transferSyntaxUID, dataSet } = request;
   if (!dataSet) return { status: status.mistypedArgument, errorComment: 'C-FIND-RQ without an identifier' };
   const identifier = await readIdentifier(dataSet, transferSyntaxUID);
-  const relational = link.extensions.get(abstractSyntaxUID)?.[0] === 1;
-  const query = readQuery(identifier, queryRetrieveClass(abstractSyntaxUID)!, relational);
+  const agreed = link.extensions.get(abstractSyntaxUID);
+  const query = readQuery(identifier, queryRetrieveClass(abstractSyntaxUID)!, agreed?.[0] === 1);
   const terms = characterSetOf(identifier);
-  const { unmatched, matches } = await deps.archive.query({ ...query, limit: deps.maxMatches + 1 }, operation.signal);
+  const { unmatched, matches } = await deps.archive.query({ ...query, options: queryOptions(agreed), limit: deps.maxMatches + 1 }, operation.signal);
   const pending = unmatched.length > 0 ? status.pendingWithWarnings : status.pending;
   let count = 0;
   for await (const match of matches) {

@@ -9,6 +9,19 @@ export interface QueryKey {
   readonly values: readonly string[];
 }
 
+/** How values are compared, where extended negotiation agreed on more than the baseline (PS3.4 C.5.1.1). */
+export interface QueryOptions {
+  readonly combinedDateTime: boolean;
+  readonly fuzzy: boolean;
+  readonly emptyValue: boolean;
+  readonly multipleValue: boolean;
+}
+
+/** @param information the bytes agreed on, in the order of PS3.4 Table C.5-1 */
+export const queryOptions = (information: Buffer | undefined): QueryOptions => ({
+  combinedDateTime: information?.[1] === 1, fuzzy: information?.[2] === 1, emptyValue: information?.[5] === 1, multipleValue: information?.[6] === 1,
+});
+
 /** What an identifier asks (PS3.4 C.4.1.1.3.1). */
 export interface Query {
   readonly level: QueryRetrieveLevel;

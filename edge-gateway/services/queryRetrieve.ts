@@ -4,6 +4,7 @@ import type { CloudArchive } from '../cloudArchive.ts';
 import type { Logger } from '../logger.ts';
 import type { ServicePolicy } from '../upper-layer/negotiation.ts';
 import { openFind } from './find.ts';
+import { openGet } from './get.ts';
 import type { OpenService } from './session.ts';
 
 export interface QueryRetrieveDeps {
@@ -23,13 +24,13 @@ export const extensionNames = {
   retrieve: ['relational retrieval', 'enhanced multi-frame image conversion'],
 } as const;
 /** Which of them are supported: 1. */
-export const extensions: Readonly<Record<QueryRetrieveOperation, readonly number[]>> = { find: [1, 0, 0, 0, 0, 0, 0], move: [1, 0], get: [1, 0] };
+export const extensions: Readonly<Record<QueryRetrieveOperation, readonly number[]>> = { find: [1, 1, 1, 0, 0, 1, 1], move: [1, 0], get: [1, 0] };
 
 /** The operations that are offered. */
-export const offered: readonly QueryRetrieveOperation[] = ['find'];
+export const offered: readonly QueryRetrieveOperation[] = ['find', 'get'];
 
 /** The Query/Retrieve Service Class as SCP: what is negotiated for it, and its services (PS3.4 Annex C). */
 export function queryRetrieve(deps: QueryRetrieveDeps): { readonly services: ReadonlyMap<string, ServicePolicy>; readonly openers: readonly OpenService[] } {
   const services = offered.flatMap((operation) => classesOf(operation).map(({ uid }) => [uid, { transferSyntaxUIDs, extension: extensions[operation] }] as const));
-  return { services: new Map(services), openers: [openFind(deps)] };
+  return { services: new Map(services), openers: [openFind(deps), openGet(deps)] };
 }

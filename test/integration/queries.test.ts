@@ -112,8 +112,21 @@ describe('C-FIND', function () {
   it('takes a relational query when it was negotiated, and says what else was not', async () => {
     const responses = await ask({ '00080052': cs('SERIES'), '00100020': { vr: 'LO', Value: ['QR-1'] }, '0020000D': { vr: 'UI' }, '0020000E': { vr: 'UI' } }, { extension: [1, 1, 1, 1] });
 
-    assert.deepEqual(responses[0]!.extension, [1, 0, 0, 0]);
+    assert.deepEqual(responses[0]!.extension, [1, 1, 1, 0]);
     assert.deepEqual(studiesOf(responses), [ct.studyInstanceUID, mr.studyInstanceUID].toSorted());
+  });
+
+  it('matches names by their words, dates with their times and values that are empty when that was negotiated', async () => {
+    const all = { '00080052': cs('STUDY'), '0020000D': { vr: 'UI' }, '00100020': { vr: 'LO', Value: ['QR-1'] } };
+    const extension = [0, 1, 1, 0, 0, 1, 1];
+
+    const fuzzy = await ask({ ...all, '00100010': pn('anna') }, { extension });
+    const literal = await ask({ ...all, '00100010': pn('anna') });
+    const instant = await ask({ ...all, '00080020': { vr: 'DA', Value: ['20240105-20240210'] }, '00080030': { vr: 'TM', Value: ['1100-0900'] } }, { extension });
+    const empty = await ask({ ...all, '00080050': { vr: 'SH', Value: ['""'] } }, { extension });
+
+    assert.deepEqual([fuzzy, literal, instant].map(studiesOf), [[ct.studyInstanceUID, mr.studyInstanceUID].toSorted(), [], [mr.studyInstanceUID]]);
+    assert.deepEqual(studiesOf(empty), [mr.studyInstanceUID]);
   });
 
   it('answers FF01 when a key is not one that is searched by', async () => {

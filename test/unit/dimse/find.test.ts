@@ -79,7 +79,7 @@ describe('C-FIND (PS3.4 C.4.1)', () => {
       '00100020': { vr: 'LO', Value: ['**'] }, '00081032': { vr: 'SQ', Value: [{ '00080100': { vr: 'SH', Value: ['X'] }, '00080102': { vr: 'SH' } }] },
     }), anOperation().operation);
 
-    assert.deepEqual(archive.asked, [{ level: 'STUDY', limit: 101, keys: [
+    assert.deepEqual(archive.asked, [{ level: 'STUDY', limit: 101, options: { combinedDateTime: false, fuzzy: false, emptyValue: false, multipleValue: false }, keys: [
       { path: ['00081032', '00080100'], values: ['X'] }, { path: ['00100010'], values: ['*=山'] }, { path: ['0020000D'], values: uids } ] }]);
   });
 });
