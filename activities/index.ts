@@ -11,6 +11,8 @@ import { createApplyPriority } from './ingest/applyPriority.ts';
 import { createArchivePack } from './ingest/archivePack.ts';
 import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
+import { createSweepPage } from './sweep/sweepPage.ts';
+import { createVerifyPack } from './sweep/verifyPack.ts';
 import { createRecordAudit } from './recordAudit.ts';
 import { createConfirmInstances } from './route/confirmInstances.ts';
 import { createFindRoutes } from './route/findRoutes.ts';
@@ -46,6 +48,8 @@ export interface IndexActivities {
   readonly indexStudy: ActivityOf<typeof createIndexStudy>;
   readonly dropIndex: ActivityOf<typeof createDropIndex>;
   readonly rebuildPage: ActivityOf<typeof createRebuildPage>;
+  readonly sweepPage: ActivityOf<typeof createSweepPage>;
+  readonly verifyPack: ActivityOf<typeof createVerifyPack>;
   readonly rebuildAudit: ActivityOf<typeof createRebuildAudit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;
 }

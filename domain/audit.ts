@@ -1,7 +1,7 @@
 /** What can happen to a study, in the words of its history. */
 export type AuditAction =
   | 'association.received' | 'study.uploaded'
-  | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict' | 'conflict.decided'
+  | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict' | 'conflict.decided' | 'pack.damaged'
   | 'study.indexed' | 'study.stable'
   | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed'
   | 'flow.parked' | 'flow.retried' | 'flow.skipped' | 'flow.rejected' | 'flow.prioritised'

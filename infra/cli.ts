@@ -17,6 +17,7 @@ const USAGE = `Usage: ./pacs COMMAND
   reindex --tenant T         rebuild a tenant's index from the archive
   flows list|show|retry|skip|reject|priority …   find flows, and decide about those that wait
   workers [use BUILD_ID]     versions of the workers, and where new flows start
+  sweep --tenant T           compare index and packs with the archive, mend the index [--verify all|DAYS] [--settle SECONDS] [--wait]
   doctor                     what this machine has, and what is missing
   test [unit|GLOB …]         everything that CI runs, or a part of it
   bench …                    measure
@@ -37,6 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   reindex: async () => (await import('./commands/reindex.ts')).reindex,
   flows: async () => (await import('./commands/flows.ts')).flows,
   workers: async () => (await import('./commands/workers.ts')).workers,
+  sweep: async () => (await import('./commands/sweep.ts')).sweep,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
   bootstrap: async () => (await import('./commands/setup.ts')).bootstrapServers,
   peers: async () => (await import('./commands/setup.ts')).peers,

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { matches, type QueryAttribute } from '../dicom/matching.ts';
 import { vrOfTag } from '../dicom/tags.ts';
 import type { DicomJson } from '../dicom/json.ts';
+import type { IndexDifferences } from '../domain/sweep.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import { numberOf, textOf } from '../domain/indexedAttributes.ts';
-import type { InstanceHolder, InstanceLocation, MatchKey, QueryLevel, SearchRequest, SearchResult, StudyIndex } from './ports.ts';
+import type { InstanceHolder, InstanceLocation, MatchKey, QueryLevel, SearchRequest, SearchResult, StudyIndex, StudyPage } from './ports.ts';
 import { clausesOf } from './searchClauses.ts';
 import { documentIds, instanceId, locationOf, seriesId, studyId } from './studyDocuments.ts';
 
@@ -45,6 +47,34 @@ export class MemoryStudyIndex implements StudyIndex {
       && stored.studyInstanceUID === documents.studyInstanceUID && stored.version <= version && !kept.has(id)).map(([id]) => ({ level, id })));
     for (const { level, id } of others) level.delete(id);
     return { removedCount: others.length };
+  }
+
+  async compare(tenantId: string, studyInstanceUID: string, documents: StudyDocuments | undefined, version: number): Promise<IndexDifferences> {
+    const wanted = new MemoryStudyIndex();
+    if (documents && documents.study.summary.instanceCount > 0) await wanted.write(documents, version);
+    const counts = { missingCount: 0, staleCount: 0, foreignCount: 0 };
+    for (const level of Object.keys(this.documents) as QueryLevel[]) {
+      const own = new Map([...this.documents[level]].filter(([, stored]) => stored.tenantId === tenantId && stored.studyInstanceUID === studyInstanceUID));
+      for (const [id, { version: has, ...content }] of own) {
+        const { version: _, ...expected } = wanted.documents[level].get(id) ?? { version: 0 };
+        if (!wanted.documents[level].has(id)) counts.foreignCount++;
+        else if ((level === 'studies' && has !== version) || !isDeepStrictEqual(content, expected)) counts.staleCount++;
+      }
+      counts.missingCount += [...wanted.documents[level].keys()].filter((id) => !own.has(id)).length;
+    }
+    return counts;
+  }
+
+  async listStudies(tenantId: string, { cursor = '', limit }: { readonly cursor?: string | undefined; readonly limit: number }): Promise<StudyPage> {
+    const all = Object.values(this.documents).flatMap((level) => [...level.values()]).filter((stored) => stored.tenantId === tenantId).map((stored) => stored.studyInstanceUID);
+    const rest = [...new Set(all)].toSorted().filter((uid) => uid > cursor);
+    return { studyInstanceUIDs: rest.slice(0, limit), next: rest.length > limit ? rest[limit - 1] : undefined };
+  }
+
+  async forgetStudy(tenantId: string, studyInstanceUID: string): Promise<void> {
+    for (const level of Object.values(this.documents)) {
+      for (const [id, stored] of [...level]) if (stored.tenantId === tenantId && stored.studyInstanceUID === studyInstanceUID) level.delete(id);
+    }
   }
 
   async forgetTenant(tenantId: string): Promise<number> {

@@ -3,6 +3,7 @@ import type { AuditEvent } from '../domain/audit.ts';
 import type { Trouble } from '../domain/circuit.ts';
 import type { ChoiceDraft, StudyChoice } from '../domain/choice.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
+import type { IndexDifferences } from '../domain/sweep.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
 import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pack.ts';
@@ -121,6 +122,15 @@ export interface StudyIndex {
    * @returns how many were removed
    */
   replace(documents: StudyDocuments, version: number, signal?: AbortSignal): Promise<{ readonly removedCount: number }>;
+  /**
+   * Counts how what the index has of a study differs from its documents; undefined: the archive has no such study, and all is foreign.
+   * Refreshes first.
+   */
+  compare(tenantId: string, studyInstanceUID: string, documents: StudyDocuments | undefined, version: number, signal?: AbortSignal): Promise<IndexDifferences>;
+  /** Studies that the index has any document of, a page at a time; `cursor` is the `next` of the page before. */
+  listStudies(tenantId: string, page: { readonly cursor?: string | undefined; readonly limit: number }): Promise<StudyPage>;
+  /** Removes every document of a study that the archive does not have. A document written meanwhile stays. */
+  forgetStudy(tenantId: string, studyInstanceUID: string, signal?: AbortSignal): Promise<void>;
   /**
    * Removes every study, series and instance document of a tenant, page by page; a document written again later is taken at
    * the version it had.

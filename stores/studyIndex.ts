@@ -1,5 +1,5 @@
 import type { DicomJson } from '../dicom/json.ts';
-import type { StudyDocuments, StudySummary } from '../domain/documents.ts';
+import type { StudySummary } from '../domain/documents.ts';
 import { indexNames } from '../domain/keys.ts';
 import { chunksOf } from './concurrently.ts';
 import { inContext, statusOf } from './errors.ts';
@@ -7,7 +7,8 @@ import { getDocument, removeDocuments, writeDocuments, type OpenSearchClient, ty
 import { UnsupportedMatch, type InstanceHolder, type InstanceLocation, type StudyIndex } from './ports.ts';
 import { filtersOf, searchOf } from './searchQuery.ts';
 import { searchAll, searchPage, type Query } from './sortedSearch.ts';
-import { documentIds, documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
+import { compareStudy, listIndexedStudies, removeOthers, removeStudy } from './studyComparison.ts';
+import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
 
 export interface StudyIndexValues {
   readonly client: OpenSearchClient;
@@ -32,6 +33,14 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
       if (documents.study.summary.instanceCount > 0) await writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh);
       return { removedCount: await removeOthers(client, documents, version, refresh, signal) };
     }),
+
+    compare: (tenantId, studyInstanceUID, documents, version, signal) => inContext('Comparing a study', about(tenantId, studyInstanceUID), () =>
+      compareStudy(client, { tenantId, studyInstanceUID }, documents, version, signal)),
+
+    listStudies: (tenantId, page) => inContext('Listing indexed studies', { tenantId, key: 'all studies' }, () => listIndexedStudies(client, tenantId, page)),
+
+    forgetStudy: (tenantId, studyInstanceUID, signal) => inContext('Forgetting a study', about(tenantId, studyInstanceUID), () =>
+      removeStudy(client, { tenantId, studyInstanceUID }, signal)),
 
     forgetTenant: (tenantId, signal) => inContext('Forgetting a tenant\'s documents', { tenantId, key: 'all studies' }, async () => {
       let count = 0;
@@ -90,35 +99,6 @@ function throwIfTooComplex(error: unknown): never {
     throw new UnsupportedMatch('The wild cards of the query are too many to be searched by; make it more exact.');
   }
   throw error;
-}
-
-/** Removes what the index has of a study beside its documents, unless it was written at a later version. */
-async function removeOthers(client: OpenSearchClient, documents: StudyDocuments, version: number, refresh: Refresh, signal?: AbortSignal): Promise<number> {
-  const { tenantId, studyInstanceUID } = documents;
-  const kept = new Set(documentIds(documents));
-  let count = 0;
-  for (const [index, key] of [[indexNames.studies, 'studyInstanceUID'], [indexNames.series, 'seriesInstanceUID'], [indexNames.instances, 'sopInstanceUID']] as const) {
-    await client.indices.refresh({ index });
-    for await (const found of documentsOf(client, index, key, filtersOf(tenantId, { term: { studyInstanceUID } }), signal)) {
-      const others = found.filter((hit) => !kept.has(hit.id) && hit.version <= version);
-      await removeDocuments(client, tenantId, others.map(({ id }) => ({ index, id, version })), refresh);
-      count += others.length;
-    }
-  }
-  return count;
-}
-
-/** IDs and versions of an index's documents, a page at a time, ordered by a field that no two of them share. */
-async function* documentsOf(client: OpenSearchClient, index: string, key: string, filters: readonly Query[], signal?: AbortSignal): AsyncGenerator<readonly { readonly id: string; readonly version: number }[]> {
-  for (let after: readonly unknown[] | undefined; ;) {
-    signal?.throwIfAborted();
-    const answer = await client.search({ index, body: { query: { bool: { filter: filters } }, sort: [{ [key]: 'asc' }], size: forgetPage, version: true, _source: false,
-      ...(after ? { search_after: after } : {}) } as never });
-    const hits = answer.body.hits.hits as readonly { readonly _id?: string; readonly _version?: number; readonly sort?: readonly unknown[] }[];
-    if (hits.length > 0) yield hits.map(({ _id = '', _version = 0 }) => ({ id: _id, version: _version }));
-    if (hits.length < forgetPage) return;
-    after = hits.at(-1)!.sort;
-  }
 }
 
 /** Removes a tenant's documents of one index, a page at a time, until a search finds none. */

@@ -14,6 +14,8 @@ import { createApplyPriority } from '../activities/ingest/applyPriority.ts';
 import { createArchivePack } from '../activities/ingest/archivePack.ts';
 import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
+import { createSweepPage } from '../activities/sweep/sweepPage.ts';
+import { createVerifyPack } from '../activities/sweep/verifyPack.ts';
 import { createRecordAudit } from '../activities/recordAudit.ts';
 import { createConfirmInstances } from '../activities/route/confirmInstances.ts';
 import { createFindRoutes } from '../activities/route/findRoutes.ts';
@@ -71,6 +73,8 @@ const ingestActivities = ({ config, stores, client }: Deps): IngestActivities =>
 
 const indexActivities = ({ config, stores, client }: Deps): IndexActivities => ({
   askRewrite: alive(createAskRewrite({ client, ...config.study })),
+  sweepPage: createSweepPage({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), bytesPerSecond: config.sweepBytesPerSecond, now }),
+  verifyPack: createVerifyPack({ ...stores, bytesPerSecond: config.sweepBytesPerSecond }),
   chooseInstance: alive(createChooseInstance(stores)),
   indexStudy: alive(createIndexStudy(stores)),
   dropIndex: createDropIndex(stores),

@@ -15,6 +15,8 @@ export interface WorkerConfig {
   readonly firstRetryMs: number;
   /** Set when flows shall stay with the version of the code that started them. */
   readonly version: { readonly deploymentName: string; readonly buildId: string } | undefined;
+  /** At which a sweep reads packs to verify them. */
+  readonly sweepBytesPerSecond: number;
 }
 
 /**
@@ -29,6 +31,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     const value = Number(env[name] || byDefault);
     if (!(value >= 0)) problems.push(`${name} is not a number of seconds: ${env[name]}`);
     return value * 1000;
+  };
+  const positive = (name: string, byDefault: number): number => {
+    const value = Number(env[name] || byDefault);
+    if (!(value > 0)) problems.push(`${name} is not a number above 0: ${env[name]}`);
+    return value;
   };
   const roles = readRoles(env['PACS_WORKER_ROLES'] || workerRoles.join(','), problems);
   const config: WorkerConfig = {
@@ -46,6 +53,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     },
     study: { quietMs: seconds('PACS_STUDY_QUIET_SECONDS', 20), closeAfterMs: seconds('PACS_STUDY_CLOSE_SECONDS', 900) },
     version: !env['PACS_WORKER_BUILD_ID'] ? undefined : { deploymentName: env['PACS_WORKER_DEPLOYMENT'] || 'pacs', buildId: env['PACS_WORKER_BUILD_ID'] },
+    sweepBytesPerSecond: positive('PACS_SWEEP_VERIFY_BYTES_PER_SECOND', 20_000_000),
     firstRetryMs: seconds('PACS_ROUTE_RETRY_SECONDS', 30),
   };
   if (problems.length) throw new Error(`The worker cannot start: ${problems.join('; ')}. See infra/env.example.`);

@@ -1,5 +1,5 @@
 import type { DestinationFailure, Trouble } from '../domain/circuit.ts';
-import type { GivenUp, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
+import type { GivenUp, PackIdentity, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
 import type { Priority } from '../domain/tenant.ts';
 
 /** Task queues; each gateway's own is `edgeTaskQueue` in ids.ts. */
@@ -218,6 +218,34 @@ export interface ChooseCurrentInput extends StudyIdentity {
 
 /** Result of `chooseCurrent`: how many studies write their documents again. */
 export interface ChooseCurrentOutcome { readonly studyCount: number }
+
+/** Input of `sweepTenant`. */
+export interface SweepTenantInput {
+  readonly tenantId: string;
+  /** In how many daily runs every pack's bytes are read and verified; 1 reads all of them in this one. */
+  readonly verifyDays: number;
+  /** Studies with a younger commit are left to their flows. */
+  readonly settleMs: number;
+  /** Set by continue-as-new. */
+  readonly carried?: { readonly side: 'archive' | 'index'; readonly cursor: string | undefined; readonly startedAt: string; readonly counts: SweepCounts; readonly damaged: readonly PackIdentity[] };
+}
+
+/** Result of `sweepTenant`: what was looked at, and what was not as the archive has it. */
+export interface SweepCounts {
+  readonly studyCount: number;
+  readonly packCount: number;
+  /** Packs whose bytes were read and compared with their SHA-256. */
+  readonly verifiedCount: number;
+  readonly damagedCount: number;
+  /** Documents that the index lacked, had otherwise, or had of nothing in the archive. */
+  readonly missingCount: number;
+  readonly staleCount: number;
+  readonly foreignCount: number;
+  /** Studies whose documents are written again. */
+  readonly rewrittenCount: number;
+  /** Instances that two studies held, and this one gave up. */
+  readonly doublyHeldCount: number;
+}
 
 /** Input of `reindexTenant`: one admin's request. */
 export interface ReindexTenantInput {

@@ -4,4 +4,5 @@ export { chooseCurrent } from './chooseCurrent.ts';
 export { ingestAssociation } from './ingestAssociation.ts';
 export { reindexTenant } from './reindexTenant.ts';
 export { routeStudy } from './routeStudy.ts';
+export { sweepTenant } from './sweepTenant.ts';
 export { studyLifecycle } from './studyLifecycle.ts';

@@ -23,7 +23,10 @@ export interface IndexedStudy extends StudySummary {
 export const createIndexStudy = (deps: { readonly archive: ArchiveStore; readonly index: StudyIndex }) =>
   async function indexStudy({ tenantId, studyInstanceUID, packIds }: IndexStudyInput): Promise<IndexedStudy> {
     const packs = await deps.archive.listIndexes(tenantId, studyInstanceUID, cancellationSignal());
-    if (packs.length === 0) return { packCount: 0, ...nothing };
+    if (packs.length === 0) {
+      if (packIds === undefined) await deps.index.forgetStudy(tenantId, studyInstanceUID, cancellationSignal());
+      return { packCount: 0, ...nothing };
+    }
     const documents = buildStudyDocuments(packs);
     const version = studyVersion(packs);
     const named = packIds && new Set(packIds);

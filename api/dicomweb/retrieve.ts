@@ -82,8 +82,7 @@ async function sendMultipart(deps: RetrieveDeps, context: TenantContext, request
   if (isNotModified(request.get('If-None-Match'), etag)) return void response.status(304).end();
   const missing = found.seen.length - taken;
   const warning = `299 pacs "${missing} instances are not available in the transfer syntaxes asked for"`;
-  const verify = deps.verifyDigests && scope.sopInstanceUID !== undefined;
-  const parts = new Parts(boundary, `${context.tenantUrl}/dicom-web`, ways, { codecs: deps.codecs, verify, signal: context.signal });
+  const parts = new Parts(boundary, `${context.tenantUrl}/dicom-web`, ways, { codecs: deps.codecs, verify: deps.verifyDigests, signal: context.signal });
   const given = found.all(missing > 0 ? (location) => renditionOf(location, ways) !== undefined : undefined);
   await sendStream(context, response, {
     status: missing > 0 ? 206 : 200,

@@ -5,8 +5,8 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { permanent } from '../../activities/failure.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { taskQueues, type ChooseCurrentInput } from '../../workflows/contracts.ts';
-import { choiceWorkflowId, destinationWorkflowId } from '../../workflows/ids.ts';
-import { aRoute, anAssociation } from '../workflows/flows.ts';
+import { choiceWorkflowId, destinationWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
+import { aRoute, anAssociation, flowOf } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
 import { aSite, until } from '../workflows/site.ts';
 import { aStudyOf } from '../workflows/studies.ts';
@@ -108,6 +108,29 @@ const recordings: Readonly<Record<string, Recording>> = {
       by: 'Ada', why: 'right patient', at: '2024-05-01T10:00:00.000Z', flowId };
     const handle = await server.client.workflow.start('chooseCurrent', { workflowId: flowId, taskQueue: taskQueues.core, args: [input] });
     await handle.result();
+    return handle;
+  },
+  'sweepTenant-continued': async (server) => {
+    const { tenantId } = aSite();
+    const handle = await server.client.workflow.start('sweepTenant', { workflowId: sweepWorkflowId(tenantId, 'job-1'), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays: 1, settleMs: 0 }] });
+    await handle.result();
+    return server.client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+  },
+  'sweepTenant-damaged': async (server) => {
+    let isDamaged = true;
+    const { tenantId } = aSite({
+      sweepPage: async ({ side, ...input }) => ({ damaged: side === 'archive' ? [{ tenantId: input.tenantId, studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1', packId: 'a'.repeat(64) }] : [],
+        counts: { studyCount: 1, packCount: 1, verifiedCount: 1, damagedCount: 1, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 } }),
+      verifyPack: async ({ packId }) => {
+        if (isDamaged) throw permanent('PackDamaged', `Pack ${packId.slice(0, 12)}`);
+      },
+    });
+    const handle = await server.client.workflow.start('sweepTenant', { workflowId: sweepWorkflowId(tenantId, 'job-1'), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays: 1, settleMs: 0 }] });
+    const flow = flowOf(handle);
+    await flow.reaches('ATTENTION');
+    isDamaged = false;
+    await flow.decide('retry');
+    await flow.result();
     return handle;
   },
   'reindexTenant-continued': async (server) => {

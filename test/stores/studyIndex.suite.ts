@@ -65,6 +65,24 @@ function writingSuite(index: () => StudyIndex): void {
     assert.equal(await index().version(tenantId, studyInstanceUID), 0);
   });
 
+  it('compares a study with its documents, lists the studies it has anything of, and forgets one', async () => {
+    const tenantId = aTenant();
+    const [first, second] = [aStudy(tenantId, { instances: [{}, {}] }), aStudy(tenantId)].toSorted((a, b) => (a.studyInstanceUID < b.studyInstanceUID ? -1 : 1));
+    for (const study of [first!, second!]) await index().write(study, 2);
+    const changed = { ...first!, instances: first!.instances.map((instance, at) => ({ ...instance, offsetBytes: instance.offsetBytes + at })) };
+    const compare = (documents: typeof first, version = 2) => index().compare(tenantId, first!.studyInstanceUID, documents, version);
+
+    assert.deepEqual(await compare(first), { missingCount: 0, staleCount: 0, foreignCount: 0 });
+    assert.deepEqual(await compare(first, 3), { missingCount: 0, staleCount: 1, foreignCount: 0 });
+    assert.deepEqual((await compare(changed)).staleCount, first!.instances.length - 1);
+    assert.deepEqual(await compare({ ...first!, instances: [...first!.instances.slice(1), { ...first!.instances[0]!, sopInstanceUID: aUID() }] }), { missingCount: 1, staleCount: 0, foreignCount: 1 });
+    assert.deepEqual((await compare(undefined)).foreignCount, 2 + first!.instances.length);
+    const page = await index().listStudies(tenantId, { limit: 1 });
+    assert.deepEqual([page.studyInstanceUIDs, (await index().listStudies(tenantId, { limit: 2, cursor: page.next })).studyInstanceUIDs], [[first!.studyInstanceUID], [second!.studyInstanceUID]]);
+    await index().forgetStudy(tenantId, first!.studyInstanceUID);
+    assert.deepEqual((await index().listStudies(tenantId, { limit: 9 })).studyInstanceUIDs, [second!.studyInstanceUID]);
+  });
+
   it('names every study that holds an instance as current, the first commit first', async () => {
     const [tenantId, sopInstanceUID] = [aTenant(), aUID()];
     const [late, early] = ['2024-05-01T12:00:00.000Z', '2024-05-01T11:00:00.000Z'].map((committedAt) => aStudy(tenantId, { committedAt, instances: [{ sopInstanceUID }, {}] }));

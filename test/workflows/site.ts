@@ -69,6 +69,9 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   findRoutes: async () => [],
   chooseInstance: async ({ studyInstanceUID }) => [studyInstanceUID],
   askRewrite: async () => undefined,
+  sweepPage: async ({ cursor = '0', side }) => ({ damaged: [], counts: { studyCount: 1, packCount: 2, verifiedCount: 1, damagedCount: 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 },
+    ...(side === 'archive' && Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
+  verifyPack: async () => undefined,
   dropIndex: async () => ({ removedCount: 0 }),
   rebuildPage: async ({ limit, cursor = '0' }) => ({ studyCount: limit, instanceCount: 2 * limit, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
   rebuildAudit: async () => ({ eventCount: 7 }),
@@ -105,7 +108,7 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'chooseInstance', 'askRewrite', 'dropIndex', 'rebuildPage', 'rebuildAudit',
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'dropIndex', 'rebuildPage', 'rebuildAudit',
     'findRoutes', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }

@@ -1,0 +1,43 @@
+import type { PackIdentity } from './pack.ts';
+
+/** Which packs a sweep reads and compares with their digests: one of `of` equal shares, so that `of` runs see every pack. */
+export interface VerifyShare {
+  readonly of: number;
+  /** 0 … of - 1. */
+  readonly number: number;
+}
+
+/** A pack's share follows from its ID, which is a digest: shares are even, and no cursor needs to be kept. */
+export const isInShare = ({ packId }: Pick<PackIdentity, 'packId'>, { of, number }: VerifyShare): boolean =>
+  of <= 1 || Number.parseInt(packId.slice(0, 8), 16) % of === number;
+
+/** The share of a day (UTC): runs on `of` days in a row see everything. */
+export const shareOfDay = (at: Date, of: number): VerifyShare => ({ of, number: Math.floor(at.getTime() / 86_400_000) % of });
+
+/** How many of a study's documents are not as the archive has them. */
+export interface IndexDifferences {
+  readonly missingCount: number;
+  /** There, but at another version or with other content. */
+  readonly staleCount: number;
+  /** Of nothing that the archive has. */
+  readonly foreignCount: number;
+}
+
+export interface Holder {
+  readonly studyInstanceUID: string;
+  readonly packId: string;
+  /** ISO 8601 UTC. */
+  readonly committedAt: string;
+  /** When a choice made it current here. */
+  readonly chosenAt?: string;
+}
+
+/** Which of several studies is to hold an instance: the one that was chosen last, else the first commit, ties by content and UID. */
+export function rightfulHolder(holders: readonly [Holder, ...Holder[]]): Holder {
+  const chosen = holders.filter(({ chosenAt }) => chosenAt !== undefined).toSorted((a, b) => compare(b.chosenAt!, a.chosenAt!) || byCommit(a, b));
+  return chosen[0] ?? holders.toSorted(byCommit)[0]!;
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+const byCommit = (a: Holder, b: Holder): number =>
+  compare(a.committedAt, b.committedAt) || compare(a.packId, b.packId) || compare(a.studyInstanceUID, b.studyInstanceUID);
