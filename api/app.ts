@@ -7,11 +7,14 @@ import { createReadyz, healthz, type ReadinessCheck } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { HttpProblem, notFound, problemOf, sendProblem } from './problems.ts';
 import { resourcesOf, type ResourceDeps } from './resources.ts';
+import { createViewer } from './viewer/viewer.ts';
 
 export interface AppDeps extends ResourceDeps {
   /** Verifies access tokens, HS256. */
   readonly tokenKey: Uint8Array;
   readonly publicUrl: string | undefined;
+  /** The folder of the web viewer. */
+  readonly viewerDir: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly checks: readonly ReadinessCheck[];
   readonly metrics: Metrics;
@@ -30,6 +33,7 @@ export function createApp(deps: AppDeps): Express {
   app.get('/healthz', healthz);
   app.get('/readyz', createReadyz(deps.checks));
   app.get('/metrics', deps.metrics.handler);
+  app.use('/viewer', createViewer(deps.viewerDir));
   const resources = resourcesOf(deps);
   for (const { method, path, right, handler } of resources) app[method](`${tenantPath}${path}`, tenantRoute(right, handler));
   app.use(tenantPath, createUnknownResource(context));

@@ -15,6 +15,8 @@ export interface ApiConfig {
   readonly packCache: { readonly folder: string; readonly maxBytes: number } | undefined;
   readonly codecThreads: number;
   readonly headerCacheBytes: number;
+  /** The built web viewer that /viewer serves. */
+  readonly viewerDir: string | undefined;
   readonly stow: { readonly folder: string; readonly maxBytes: number; readonly waitMs: number };
 }
 
@@ -57,6 +59,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
     packCache: env['PACS_PACK_CACHE_DIR'] ? { folder: env['PACS_PACK_CACHE_DIR'], maxBytes: whole('PACS_PACK_CACHE_BYTES', 4 * gib, 1) } : undefined,
     codecThreads: whole('PACS_API_CODEC_THREADS', 2, 1, 64),
     headerCacheBytes: whole('PACS_API_HEADER_CACHE_MB', 64, 0, 65_536) * mib,
+    viewerDir: env['PACS_VIEWER_DIR'] || undefined,
     stow: {
       folder: env['PACS_STOW_DIR'] || path.join(env['PACS_HOME'] || '.pacs', 'stow'),
       maxBytes: whole('PACS_STOW_MAX_BYTES', 32 * gib, 1),

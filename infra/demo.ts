@@ -61,7 +61,8 @@ async function show(stack: Stack, tools: DicomTools, studies: readonly DemoStudy
   await sending;
   const rows = await Promise.all(studies.map((study) => compare(api, study, followed, receiver)));
   printTable(rows);
-  await printResult(stack, api, studies, rows);
+  const viewerToken = await signToken({ sub: 'demo', tenants: [tenantId], roles: ['viewer'] }, tokenKey(path.join(stack.home, 'secrets', 'token.key')), '8h');
+  await printResult(stack, api, studies, rows, viewerToken);
   return rows.every(({ problems }) => problems.length === 0);
 }
 

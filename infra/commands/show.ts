@@ -18,6 +18,7 @@ export function printUrls(urls: Urls): void {
     ['DICOM', `${urls.dicom.host}:${urls.dicom.port}, AE title ${urls.dicom.aeTitle}`],
     ['HTTP API', urls.api],
     ['DICOMweb', `${urls.api}/tenants/demo/dicom-web`],
+    ['Viewer', `${urls.api}/viewer/demo/`],
     ['Temporal UI', `${urls.temporalUI}/namespaces/pacs/workflows`],
     ['Temporal', urls.temporalAddress],
     ['OpenSearch', urls.opensearch],

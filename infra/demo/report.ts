@@ -16,7 +16,7 @@ export function printTable(rows: readonly Row[]): void {
 }
 
 /** The verdict, one study's history in words, and where to look further. */
-export async function printResult(stack: Stack, api: DemoApi, studies: readonly DemoStudy[], rows: readonly Row[]): Promise<void> {
+export async function printResult(stack: Stack, api: DemoApi, studies: readonly DemoStudy[], rows: readonly Row[], viewerToken: string): Promise<void> {
   const [first] = studies;
   if (first) {
     console.log(`\nHistory of the ${first.modality} study ${first.studyInstanceUID}:`);
@@ -30,6 +30,9 @@ export async function printResult(stack: Stack, api: DemoApi, studies: readonly 
   printUrls(stack.urls);
   console.log(`  ${'Flows'.padEnd(12)} ${filter(`TenantId="demo" AND (StudyInstanceUID="${first?.studyInstanceUID ?? ''}" OR StudyInstanceUIDs="${first?.studyInstanceUID ?? ''}")`)}`);
   console.log(`  ${'History'.padEnd(12)} ${stack.urls.api}/tenants/demo/studies/${first?.studyInstanceUID ?? ''}/history`);
+  for (const { modality, studyInstanceUID } of studies) {
+    console.log(`  ${`Viewer, ${modality}`.padEnd(12)} ${stack.urls.api}/viewer/demo/viewer?StudyInstanceUIDs=${studyInstanceUID}#token=${viewerToken}`);
+  }
   console.log(`  ${'Token'.padEnd(12)} ./pacs token --tenant demo --role admin`);
   const bad = rows.filter(({ problems }) => problems.length > 0);
   console.log(bad.length === 0 ? '\n✔ Every byte that came back equals what was sent.' : `\n✖ ${bad.map(({ modality }) => modality).join(', ')}: not as sent; see above.`);

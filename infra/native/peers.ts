@@ -6,7 +6,7 @@ import { fetchOnce, run } from './download.ts';
 import { StackError, type OnProgress } from './parts.ts';
 import { CHECKOUT, INFRA } from './paths.ts';
 
-/** Other people's DICOM programs, which tests use as the other side. All are absolute paths. */
+/** Other people's programs, which tests use as the other side. All are absolute paths. */
 export type TestPeers = {
   readonly echoscu: string;
   readonly storescu: string;
@@ -16,6 +16,7 @@ export type TestPeers = {
   readonly getscu: string;
   readonly dcmdump: string;
   readonly orthanc: string;
+  readonly chromium: string;
   /** Has pydicom, pynetdicom, dicomweb-client and numpy. */
   readonly python: string;
 };
@@ -24,15 +25,15 @@ const DCMTK = ['echoscu', 'storescu', 'storescp', 'findscu', 'movescu', 'getscu'
 const REQUIREMENTS = path.join(INFRA, 'test-requirements.txt');
 
 /**
- * Finds the peers, and installs what is missing: DCMTK and Orthanc by apt-get on Debian as root, the Python
+ * Finds the peers, and installs what is missing: DCMTK, Orthanc and Chromium by apt-get on Debian as root, the Python
  * clients into a virtual environment. Quick when all are there.
  */
 export async function ensureTestPeers(onProgress: OnProgress = () => {}): Promise<TestPeers> {
-  if (![...DCMTK, 'Orthanc'].every((name) => locate(name))) await installDebianPeers(onProgress);
+  if (![...DCMTK, 'Orthanc', 'chromium'].every((name) => locate(name))) await installDebianPeers(onProgress);
   const binDir = process.env['PACS_BIN_DIR'] ?? path.join(process.env['PACS_HOME'] || path.join(CHECKOUT, '.pacs'), 'bin');
   const python = await ensurePython(binDir, onProgress);
   const dcmtk = Object.fromEntries(DCMTK.map((name) => [name, required(name)])) as Record<(typeof DCMTK)[number], string>;
-  return { ...dcmtk, orthanc: required('Orthanc'), python };
+  return { ...dcmtk, orthanc: required('Orthanc'), chromium: required('chromium'), python };
 }
 
 const locate = (name: string): string | undefined =>
@@ -40,21 +41,21 @@ const locate = (name: string): string | undefined =>
 
 function required(name: string): string {
   const found = locate(name);
-  if (!found) throw new StackError(`${name} is missing. Tests against other DICOM programs need it (Debian: apt-get install dcmtk orthanc).`);
+  if (!found) throw new StackError(`${name} is missing. Tests against other DICOM programs need it (Debian: apt-get install dcmtk orthanc chromium).`);
   return found;
 }
 
 /** Debian starts Orthanc on port 4242 when it is installed, unless a policy forbids it. */
 async function installDebianPeers(onProgress: OnProgress): Promise<void> {
   if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version']).status !== 0) return;
-  onProgress({ subject: 'download', state: 'downloading', text: 'DCMTK and Orthanc (Debian): installing …' });
+  onProgress({ subject: 'download', state: 'downloading', text: 'DCMTK, Orthanc and Chromium (Debian): installing …' });
   const policy = '/usr/sbin/policy-rc.d';
   const ours = !existsSync(policy);
   if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
     await run('apt-get', ['update', '-q'], quiet);
-    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'dcmtk', 'orthanc'], quiet);
+    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'dcmtk', 'orthanc', 'chromium'], quiet);
   } finally {
     if (ours) rmSync(policy);
   }

@@ -15,6 +15,7 @@ import type { Exit } from './process.ts';
 import { BUCKET } from './s3.ts';
 import { answers, type Site } from './server.ts';
 import { temporalAnswers } from './temporal.ts';
+import { ensureViewer } from './viewer.ts';
 
 export type StackOptions = {
   /** Where everything is kept; one stack at a time. */
@@ -74,10 +75,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const claim = claimHome(paths, ports);
   try {
     await stopLeftovers(paths);
-    const binaries = await ensureBinaries(options.binDir ?? process.env['PACS_BIN_DIR'] ?? path.join(CHECKOUT, '.pacs', 'bin'), paths.cache, onProgress, options.signal);
+    const binDir = options.binDir ?? process.env['PACS_BIN_DIR'] ?? path.join(CHECKOUT, '.pacs', 'bin');
+    const [binaries, viewer] = await Promise.all([
+      ensureBinaries(binDir, paths.cache, onProgress, options.signal),
+      own.includes('api') ? ensureViewer(binDir, paths.cache, onProgress, options.signal) : undefined,
+    ]);
     const keys = external.s3Keys ?? s3Keys(paths.secrets);
     tokenKey(paths.tokenKey);
-    const env = ownEnvironment({ paths, ports, s3Keys: keys, external }, options.env ?? {});
+    const env = ownEnvironment({ paths, ports, s3Keys: keys, external }, { ...(viewer ? { PACS_VIEWER_DIR: viewer } : {}), ...options.env });
     await writeGatewayToken(paths, env);
     await requireFree([...servers, ...own], ports);
     const site: Site = { paths, ports, s3Keys: keys };

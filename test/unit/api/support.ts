@@ -148,7 +148,7 @@ export async function anApi(given: Partial<AppDeps> & { readonly archive?: Memor
   ] }, undefined);
   const codecs = createTranscoder({ threads: 1 });
   const app = createApp({
-    codecs, headerCacheBytes: 1024 * 1024, stores: { archive, index, audit: audit as never, tenants, deliveries }, flows, tokenKey, publicUrl: undefined, corsOrigins: [],
+    codecs, headerCacheBytes: 1024 * 1024, stores: { archive, index, audit: audit as never, tenants, deliveries }, flows, tokenKey, publicUrl: undefined, viewerDir: undefined, corsOrigins: [],
     ui: { url: 'http://ui.example', namespace: 'pacs' }, stow: { folder, maxBytes: 64 * 1024 * 1024, waitMs: 1000 }, verifyDigests: true,
     now: () => new Date(), checks: [], metrics: createMetrics(), log: pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) }), ...given,
   });
