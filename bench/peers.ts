@@ -11,6 +11,7 @@ export interface PeerSystem {
   readonly name: string;
   readonly pid: number;
   readonly port: number;
+  readonly httpPort: number;
   readonly aeTitle: string;
   /** A process an association, gone with it. */
   readonly forks: boolean;
@@ -58,7 +59,7 @@ async function start(name: string, home: string, commandOf: (home: string, port:
   const child = spawn(command, args, { env: { ...process.env, ...fairness }, stdio: ['ignore', log, log] });
   await untilItAnswers(name, child, port);
   return {
-    name, pid: child.pid ?? -1, port, aeTitle, forks: commandOf(home, port, httpPort).includes('--fork'),
+    name, pid: child.pid ?? -1, port, httpPort, aeTitle, forks: commandOf(home, port, httpPort).includes('--fork'),
     stop: async () => {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       if (child.exitCode === null && child.kill('SIGTERM')) await Promise.race([ended, sleep(5000)]);

@@ -43,6 +43,13 @@ export function save(home: string, name: string, text: string, data: unknown): s
   return file;
 }
 
+/** Keeps a plot beside what was measured. */
+export function savePlot(home: string, name: string, svg: string): void {
+  const folder = path.join(home, 'bench');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, `${name}.svg`), `${svg}\n`);
+}
+
 /** The ingest benchmark as Markdown: what was accepted and found, against peers; what it cost; what the machine can do. */
 export function ingestReport(setting: Setting, instanceBytes: number, runs: readonly Run[], ceilings: readonly Ceiling[]): string {
   const loads = spread(runs.map(({ load1 }) => load1));
