@@ -115,8 +115,7 @@ describe('a PACS that loses a part', function () {
 
     assert.equal(answer?.type, 4);
     await assertEachOnce(pacs.api, study, [whole]);
-    const history = await pacs.api.history(study);
-    assert.ok(history.some(({ action }) => action === 'pack.archived'));
+    await eventually('the history has the pack', async () => (await pacs.api.history(study)).some(({ action }) => action === 'pack.archived'));
     await eventually('nothing is left on the gateway\'s disk', async () => (await metricOf(pacs, 'pacs_gateway_waiting_packs')) === 0 && (await metricOf(pacs, 'pacs_gateway_open_packs')) === 0);
   });
 });
