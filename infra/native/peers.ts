@@ -25,11 +25,11 @@ const DCMTK = ['echoscu', 'storescu', 'storescp', 'findscu', 'movescu', 'getscu'
 const REQUIREMENTS = path.join(INFRA, 'test-requirements.txt');
 
 /**
- * Finds the peers, and installs what is missing: DCMTK, Orthanc and Chromium by apt-get on Debian as root, the Python
+ * Finds the peers, and installs what is missing: DCMTK, Orthanc, Chromium and faketime by apt-get on Debian as root, the Python
  * clients into a virtual environment. Quick when all are there.
  */
 export async function ensureTestPeers(onProgress: OnProgress = () => {}): Promise<TestPeers> {
-  if (![...DCMTK, 'Orthanc', 'chromium'].every((name) => locate(name))) await installDebianPeers(onProgress);
+  if (![...DCMTK, 'Orthanc', 'chromium', 'faketime'].every((name) => locate(name))) await installDebianPeers(onProgress);
   const binDir = process.env['PACS_BIN_DIR'] ?? path.join(process.env['PACS_HOME'] || path.join(CHECKOUT, '.pacs'), 'bin');
   const python = await ensurePython(binDir, onProgress);
   const dcmtk = Object.fromEntries(DCMTK.map((name) => [name, required(name)])) as Record<(typeof DCMTK)[number], string>;
@@ -48,14 +48,14 @@ function required(name: string): string {
 /** Debian starts Orthanc on port 4242 when it is installed, unless a policy forbids it. */
 async function installDebianPeers(onProgress: OnProgress): Promise<void> {
   if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version']).status !== 0) return;
-  onProgress({ subject: 'download', state: 'downloading', text: 'DCMTK, Orthanc and Chromium (Debian): installing …' });
+  onProgress({ subject: 'download', state: 'downloading', text: 'DCMTK, Orthanc, Chromium and faketime (Debian): installing …' });
   const policy = '/usr/sbin/policy-rc.d';
   const ours = !existsSync(policy);
   if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
     await run('apt-get', ['update', '-q'], quiet);
-    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'dcmtk', 'orthanc', 'chromium'], quiet);
+    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'dcmtk', 'orthanc', 'chromium', 'faketime'], quiet);
   } finally {
     if (ours) rmSync(policy);
   }
