@@ -54,7 +54,7 @@ function splitOutsideQuotes(text: string, separator: string): readonly string[] 
 const unquoted = (text: string): string =>
   text.length >= 2 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1).replaceAll(/\\(.)/g, '$1') : text;
 
-const jsonTypes = new Map([
+const jsonTypes = new Map<string, 'application/dicom+json' | 'application/json'>([
   ['application/dicom+json', 'application/dicom+json'], ['application/*', 'application/dicom+json'], ['*/*', 'application/dicom+json'],
   ['application/json', 'application/json'],
 ]);
@@ -64,6 +64,19 @@ export function negotiateJson(request: Request, query: URLSearchParams): string 
   const best = acceptedRanges(request, query).find(({ type }) => jsonTypes.has(type));
   if (best) return jsonTypes.get(best.type) ?? 'application/dicom+json';
   throw notAcceptable('This resource is given as application/dicom+json. Ask for that in Accept.');
+}
+
+/** Data sets as JSON in one body, or as XML, each a part of `multipart/related` (PS3.18 8.7.3.2). */
+export type DataSetType = 'application/dicom+json' | 'application/json' | 'application/dicom+xml';
+
+/** @throws HttpProblem 406 */
+export function negotiateDataSets(request: Request, query: URLSearchParams): DataSetType {
+  const types = acceptedRanges(request, query).map(({ type, parameters }) =>
+    type === 'multipart/*' || (type === 'multipart/related' && (parameters.get('type') ?? 'application/dicom+xml').toLowerCase() === 'application/dicom+xml')
+      ? 'application/dicom+xml' : jsonTypes.get(type));
+  const best = types.find((type) => type !== undefined);
+  if (best) return best;
+  throw notAcceptable('This resource is given as application/dicom+json, or as multipart/related; type="application/dicom+xml". Ask for one of them in Accept.');
 }
 
 /** A way the client takes Part 10 files: which envelope, which transfer syntax (`undefined`: the default of PS3.18 8.7.3.3). */

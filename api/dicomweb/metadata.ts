@@ -5,10 +5,12 @@ import type { ArchiveStore, InstanceLocation, StudyIndex } from '../../stores/po
 import type { TenantHandler } from '../context.ts';
 import { notFound } from '../problems.ts';
 import { isNotModified, sendStream } from '../stream.ts';
-import { negotiateJson } from './accept.ts';
+import { negotiateDataSets } from './accept.ts';
 import { inUTF8, resourceURL, specificCharacterSet } from './attributes.ts';
 import { windows } from './instanceStream.ts';
+import { multipartContentType, multipartEnd } from './multipart.ts';
 import { nameOf, scopeOf } from './parameters.ts';
+import { xmlMediaType, xmlPart } from './xmlPart.ts';
 
 export interface MetadataDeps {
   readonly archive: Pick<ArchiveStore, 'getHeaders'>;
@@ -19,16 +21,19 @@ export interface MetadataDeps {
 export const createMetadata = (deps: MetadataDeps): TenantHandler =>
   async function metadata(context, request, response) {
     const scope = scopeOf(request);
-    const contentType = negotiateJson(request, context.query);
+    const contentType = negotiateDataSets(request, context.query);
     const version = await deps.index.version(context.tenantId, scope.studyInstanceUID);
     if (version === 0) throw notFound(`There is no ${nameOf(scope)} in this archive.`);
-    const etag = `W/"${createHash('sha256').update(JSON.stringify([context.tenantId, scope, version, context.tenantUrl])).digest('hex').slice(0, 32)}"`;
+    const boundary = createHash('sha256').update(JSON.stringify([context.tenantId, scope, version, context.tenantUrl, contentType])).digest('hex').slice(0, 32);
+    const etag = `W/"${boundary}"`;
     const dicomWeb = `${context.tenantUrl}/dicom-web`;
     const headers = headersOf(deps.archive, deps.index.locate(context.tenantId, scope), context.signal);
-    const body = jsonArray(headers, dicomWeb, () => notFound(`There is no ${nameOf(scope)} in this archive.`));
+    const none = (): Error => notFound(`There is no ${nameOf(scope)} in this archive.`);
+    const inXml = contentType === xmlMediaType;
     response.setHeader('Vary', 'Accept');
     if (isNotModified(request.get('If-None-Match'), etag)) return void response.setHeader('ETag', etag).status(304).end();
-    await sendStream(context, response, { status: 200, headers: { 'Content-Type': contentType, ETag: etag } }, body);
+    await sendStream(context, response, { status: 200, headers: { 'Content-Type': inXml ? multipartContentType(boundary, xmlMediaType) : contentType, ETag: etag } },
+      inXml ? xmlParts(headers, dicomWeb, boundary, none) : jsonArray(headers, dicomWeb, none));
   };
 
 interface LocatedHeader {
@@ -63,6 +68,17 @@ async function* jsonArray(headers: AsyncIterable<LocatedHeader>, dicomWeb: strin
   }
   if (first) throw none();
   yield Buffer.from(']');
+}
+
+async function* xmlParts(headers: AsyncIterable<LocatedHeader>, dicomWeb: string, boundary: string, none: () => Error): AsyncGenerator<Uint8Array> {
+  let first = true;
+  for await (const { location, header } of headers) {
+    const { studyInstanceUID, seriesInstanceUID, sopInstanceUID } = location;
+    yield xmlPart(boundary, metadataOf(header, location, dicomWeb), resourceURL(dicomWeb, studyInstanceUID, seriesInstanceUID, sopInstanceUID), first);
+    first = false;
+  }
+  if (first) throw none();
+  yield multipartEnd(boundary);
 }
 
 const availableTransferSyntaxUID = '00083002';

@@ -1,11 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import type { DicomJson, JsonAttribute } from '../../dicom/json.ts';
 import { stringifyDicomJson } from '../../dicom/json.ts';
 import type { QueryLevel, StudyIndex } from '../../stores/ports.ts';
 import type { TenantHandler } from '../context.ts';
-import { negotiateJson } from './accept.ts';
+import { negotiateDataSets } from './accept.ts';
 import { alwaysReturned, instanceAvailability, inUTF8, retrieveURL, retrieveURLOf, returnedByDefault, specificCharacterSet } from './attributes.ts';
+import { multipartContentType, multipartEnd } from './multipart.ts';
 import { uidParameter } from './parameters.ts';
 import { parseSearchQuery, type SearchQuery } from './searchQuery.ts';
+import { xmlMediaType, xmlPart } from './xmlPart.ts';
 
 /**
  * QIDO-RS (PS3.18 10.6) for one kind of resource.
@@ -15,7 +18,7 @@ import { parseSearchQuery, type SearchQuery } from './searchQuery.ts';
  */
 export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> }, level: QueryLevel, returned: readonly QueryLevel[]): TenantHandler =>
   async function search({ tenantId, tenantUrl, query }, request, response) {
-    const contentType = negotiateJson(request, query);
+    const contentType = negotiateDataSets(request, query);
     const studyInstanceUID = uidParameter(request, 'study');
     const seriesInstanceUID = uidParameter(request, 'series');
     const asked = parseSearchQuery(query);
@@ -29,8 +32,12 @@ export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> 
     if (matches.length === 0) return void response.status(204).end();
     const dicomWeb = `${tenantUrl}/dicom-web`;
     const keep = keptTags(level, returned, asked.include);
-    const bodies = matches.map((match) => stringifyDicomJson(answerOf(match, level, dicomWeb, keep)));
-    response.status(200).type(contentType).send(Buffer.from(`[${bodies.join(',')}]`));
+    const answers = matches.map((match) => ({ dataSet: answerOf(match, level, dicomWeb, keep), url: retrieveURLOf(dicomWeb, level, match) }));
+    response.status(200).vary('Accept');
+    if (contentType !== xmlMediaType) return void response.type(contentType).send(Buffer.from(`[${answers.map(({ dataSet }) => stringifyDicomJson(dataSet)).join(',')}]`));
+    const boundary = randomUUID();
+    response.setHeader('Content-Type', multipartContentType(boundary, xmlMediaType))
+      .send(Buffer.concat([...answers.map(({ dataSet, url }, index) => xmlPart(boundary, dataSet, url, index === 0)), multipartEnd(boundary)]));
   };
 
 function keptTags(level: QueryLevel, returned: readonly QueryLevel[], include: SearchQuery['include']): ReadonlySet<string> | 'all' {

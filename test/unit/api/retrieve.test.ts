@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deflateRawSync } from 'node:zlib';
+import { parseDicomXml } from '../../../api/dicomweb/parseDicomXml.ts';
 import { packKey } from '../../../domain/keys.ts';
 import { encodeFileMeta, parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { MemoryArchive } from '../../../stores/memory.ts';
@@ -176,6 +177,22 @@ describe('api: retrieve (WADO-RS)', () => {
     assert.equal(response.status, 503);
     assert.equal(response.headers.get('Retry-After'), '5');
     assert.doesNotMatch(await response.text(), /secret/);
+  });
+
+  it('gives metadata in XML, a part an instance, with what the JSON says', async () => {
+    await stow(api, [aFile({ patientName: 'Doe^Jane' }), aFile({ series: '1.2.3.2', instance: '1.2.3.2.1' })]);
+    const xml = { Accept: 'multipart/related; type="application/dicom+xml", application/dicom+json;q=0.5' };
+    const json = await get('/studies/1.2.3/metadata');
+    const response = await get('/studies/1.2.3/metadata', xml);
+    const parts = await partsOf(response);
+
+    assert.deepEqual(parts.map(({ body }) => parseDicomXml(body.toString('utf8'))), await json.json());
+    assert.match(parts[0]?.headers ?? '', /Content-Type: application\/dicom\+xml\r\nContent-Location: http\S+\/studies\/1\.2\.3\/series\//);
+    assert.match(parts[0]?.body.toString() ?? '', /<BulkData uri="http/);
+    assert.notEqual(response.headers.get('ETag'), json.headers.get('ETag'));
+    assert.equal((await get('/studies/1.2.3/metadata', { ...xml, 'If-None-Match': response.headers.get('ETag')! })).status, 304);
+    assert.equal((await get('/studies/9.9/metadata', xml)).status, 404);
+    assert.equal((await get('/studies/1.2.3/metadata', { Accept: 'application/xml' })).status, 406);
   });
 
   it('gives metadata of every level with bulk data URLs that lead to the bytes, whole and in part', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { aFile, aMultipart, anApi, aToken, multipartType, stow, type Api } from './support.ts';
+import { parseDicomXml } from '../../../api/dicomweb/parseDicomXml.ts';
+import { aFile, aMultipart, anApi, aToken, multipartType, partsOf, stow, type Api } from './support.ts';
 
 type Answer = Record<string, { readonly vr: string; readonly Value?: readonly unknown[] }>[];
 
@@ -101,11 +102,13 @@ describe('api: search (QIDO-RS)', () => {
     assert.equal((await search('/studies?fuzzymatching=true&PatientName=jane')).headers.get('Warning'), null);
   });
 
-  it('negotiates JSON', async () => {
+  it('negotiates JSON and XML', async () => {
     const accepted: readonly (readonly [string, number, string?])[] = [
       ['application/dicom+json', 200, 'application/dicom+json'], ['application/json', 200, 'application/json'], ['*/*', 200, 'application/dicom+json'], ['application/*;q=0.5', 200, 'application/dicom+json'],
-      ['application/dicom+json;q=0.1, application/json', 200, 'application/json'], ['multipart/related; type="application/dicom+xml", application/dicom+json;q=0.2', 200, 'application/dicom+json'],
-      ['multipart/related; type="application/dicom+xml"', 406], ['text/html', 406], ['application/dicom+json;q=0', 406],
+      ['application/dicom+json;q=0.1, application/json', 200, 'application/json'], ['multipart/related; type="application/dicom+xml", application/dicom+json;q=0.2', 200, 'multipart/related'],
+      ['multipart/related; type="application/dicom+xml";q=0.2, application/dicom+json;q=0.3', 200, 'application/dicom+json'],
+      ['multipart/related; type="application/dicom+xml"', 200, 'multipart/related'], ['multipart/related', 200, 'multipart/related'], ['multipart/related; type="application/dicom"', 406],
+      ['application/dicom+xml', 406], ['multipart/related; type="application/dicom+xml";q=0', 406], ['text/html', 406], ['application/dicom+json;q=0', 406],
     ];
     for (const [accept, status, type] of accepted) {
       const response = await search('/studies', { Accept: accept });
@@ -113,6 +116,18 @@ describe('api: search (QIDO-RS)', () => {
       if (type) assert.match(response.headers.get('Content-Type') ?? '', new RegExp(`^${type.replace('+', '\\+')}`));
     }
     assert.equal((await search('/studies?accept=text/html', { Accept: '*/*' })).status, 406);
+  });
+
+  it('gives each match as a part in XML, the same as in JSON', async () => {
+    const json = await (await search('/studies')).json() as Answer;
+    const response = await search('/studies', { Accept: 'multipart/related; type="application/dicom+xml"' });
+    const parts = await partsOf(response);
+
+    assert.match(response.headers.get('Content-Type') ?? '', /^multipart\/related; type="application\/dicom\+xml"; boundary=/);
+    assert.match(response.headers.get('Vary') ?? '', /Accept/);
+    assert.deepEqual(parts.map(({ body }) => parseDicomXml(body.toString('utf8'))), json);
+    assert.deepEqual(parts.map(({ headers }) => /Content-Location: (\S+)/.exec(headers)?.[1]), json.map((study) => study['00081190']?.Value?.[0]));
+    assert.equal((await search('/studies?StudyInstanceUID=9.9', { Accept: 'multipart/related; type="application/dicom+xml"' })).status, 204);
   });
 
   it('never shows a tenant another one\'s studies, nor writes a query into the log', async () => {
