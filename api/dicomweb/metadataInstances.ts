@@ -6,9 +6,11 @@ import { isUidShaped } from '../../dicom/uid.ts';
 import { badRequest, HttpProblem } from '../problems.ts';
 import { parseMediaRange, type MediaRange } from './accept.ts';
 import type { Part } from './multipartParser.ts';
+import { parseDicomXml } from './parseDicomXml.ts';
 import { refused, type ReceivedPart } from './receivePart.ts';
 import { storeReasons } from './storeReasons.ts';
 import type { SpooledBytes, StowSpool } from './stowSpool.ts';
+import { xmlMediaType } from './xmlPart.ts';
 
 /** How a request writes its metadata: the media type of the parts that hold it, and what turns one into data sets. */
 export interface MetadataSyntax {
@@ -26,6 +28,9 @@ export const jsonMetadata: MetadataSyntax = {
     return parsed as readonly DicomJson[];
   },
 };
+
+/** `application/dicom+xml`: a document of the Native DICOM Model, one data set a part (PS3.19 A.1). */
+export const xmlMetadata: MetadataSyntax = { mediaType: xmlMediaType, parse: (text) => [parseDicomXml(text)] };
 
 /** All metadata of a request is in memory at once. */
 const maxMetadataBytes = 64 * 1024 * 1024;

@@ -11,7 +11,7 @@ import type { Flows } from '../flowsClient.ts';
 import { flowUrl } from '../flowUrls.ts';
 import { badRequest, HttpProblem, unavailable, unknownTenant } from '../problems.ts';
 import { negotiateJson, parseMediaRange } from './accept.ts';
-import { instancesOfMetadata, jsonMetadata, type MetadataSyntax } from './metadataInstances.ts';
+import { instancesOfMetadata, jsonMetadata, xmlMetadata, type MetadataSyntax } from './metadataInstances.ts';
 import { parseMultipart, type Part } from './multipartParser.ts';
 import { uidParameter } from './parameters.ts';
 import { receivePart, type ReceivedInstance, type Refusal } from './receivePart.ts';
@@ -60,7 +60,7 @@ interface StoreBody {
   readonly metadata: MetadataSyntax | undefined;
 }
 
-const metadataSyntaxes: readonly MetadataSyntax[] = [jsonMetadata];
+const metadataSyntaxes: readonly MetadataSyntax[] = [jsonMetadata, xmlMetadata];
 const mediaTypes = ['application/dicom', ...metadataSyntaxes.map(({ mediaType }) => mediaType)];
 
 /** @throws HttpProblem 400, 413, 415 */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import type { DicomJson } from '../../../dicom/json.ts';
+import { stringifyDicomXml } from '../../../dicom/xml.ts';
 import { anApi, partsOf, valuesIn, type Api } from './support.ts';
 
 type Answer = Parameters<typeof valuesIn>[0];
@@ -48,6 +49,31 @@ describe('api: store metadata and bulk data (STOW-RS)', () => {
     const [file] = await partsOf(await api.call('/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1', { headers: { Accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } }));
     assert.ok(file?.body.subarray(-32).equals(pixels));
     assert.deepEqual(await readdir(api.folder), []);
+  });
+
+  it('takes metadata in XML, each part a data set, and stores what the same in JSON stores', async () => {
+    const xml = (dataSet: DicomJson): BodyPart => ({ type: 'application/dicom+xml', body: stringifyDicomXml(dataSet) });
+    const more: DicomJson = { '00091001': { vr: 'LO', Value: ['Zoë'] }, '00090010': { vr: 'LO', Value: ['MAKER & SON'] }, '00280030': { vr: 'DS', Value: [0.5, 0.25] } };
+    const pixels: BodyPart = { type: 'application/octet-stream', location: pixelURI, body: randomBytes(32) };
+
+    const { status, answer } = await send([xml(anImage('1.2.3.1.1', more)), xml(anImage('1.2.3.1.2')), pixels], 'application/dicom+xml');
+    const stored = await metadataOf();
+    const again = await send([json([anImage('1.2.3.1.1', more)]), pixels]);
+
+    assert.deepEqual([status, again.status], [200, 200]);
+    assert.deepEqual(valuesIn(answer, '00081199', '00081155'), ['1.2.3.1.1', '1.2.3.1.2']);
+    assert.deepEqual([stored['00100010'], stored['00091001'], stored['00090010'], stored['00280030']], [anImage()['00100010'], more['00091001'], more['00090010'], more['00280030']]);
+  });
+
+  it('answers 400 to XML that is none, or hostile, without its values', async () => {
+    for (const body of ['<NativeDicomModel>Müller', '<!DOCTYPE NativeDicomModel [<!ENTITY a "Müller">]><NativeDicomModel/>', '<study name="Müller"/>']) {
+      const { status, answer } = await send([{ type: 'application/dicom+xml', body }], 'application/dicom+xml');
+
+      assert.equal(status, 400);
+      assert.doesNotMatch(JSON.stringify(answer), /Müller|stack/);
+    }
+    assert.doesNotMatch(api.logLines.join('\n'), /Müller/);
+    assert.equal(api.archive.packs.size, 0);
   });
 
   it('takes the same again as a duplicate', async () => {
