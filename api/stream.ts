@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import { LentBytes, type Piece } from '../stores/lentBytes.ts';
 import type { TenantContext } from './context.ts';
 import { errorForLog } from './errorForLog.ts';
 
@@ -11,7 +12,7 @@ import { errorForLog } from './errorForLog.ts';
 export async function sendStream(
   { signal, log }: Pick<TenantContext, 'signal' | 'log'>, response: Response,
   { status, headers }: { readonly status: number; readonly headers: Readonly<Record<string, string | undefined>> },
-  body: AsyncGenerator<Uint8Array>,
+  body: AsyncGenerator<Piece>,
 ): Promise<void> {
   try {
     let piece = await body.next();
@@ -20,7 +21,9 @@ export async function sendStream(
     for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
     if (response.req.method === 'HEAD') return void response.end();
     for (; !piece.done; piece = await body.next()) {
-      if (!response.write(piece.value)) await drained(response, signal);
+      if (piece.value instanceof LentBytes) {
+        if (!await written(response, piece.value.borrow(), signal)) return void response.destroy();
+      } else if (!response.write(piece.value)) await drained(response, signal);
       if (signal.aborted) return;
     }
     response.end();
@@ -32,6 +35,18 @@ export async function sendStream(
   } finally {
     await body.return(undefined);
   }
+}
+
+/** @returns whether the socket has taken the bytes, so that they may be overwritten */
+function written(response: Response, bytes: Buffer, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const gone = (): void => resolve(false);
+    signal.addEventListener('abort', gone, { once: true });
+    response.write(bytes, (error) => {
+      signal.removeEventListener('abort', gone);
+      resolve(!error);
+    });
+  });
 }
 
 function drained(response: Response, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,7 @@ import { createCircuitStore } from './circuitStore.ts';
 import { createDeliveryStore } from './deliveryStore.ts';
 import { createDicomWebSender, type DicomWebSenderValues } from './destination.ts';
 import { createOpenSearch, type OpenSearchValues, type Refresh } from './openSearch.ts';
-import { cachedReadRange, type PackCacheValues } from './packCache.ts';
+import { cachedReads, type PackCacheValues } from './packCache.ts';
 import type { ArchiveStore, CircuitStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
 import { createS3, type S3Values } from './s3.ts';
 import { createStudyIndex } from './studyIndex.ts';
@@ -47,7 +47,7 @@ export function createStores(values: StoreValues): Stores {
   const tenants = createTenantStore({ ...bucket, ...(tenantCacheMs === undefined ? {} : { cacheMs: tenantCacheMs }) });
   const archive = createArchiveStore({ ...bucket, ...(archiveCacheBytes === undefined ? {} : { cacheBytes: archiveCacheBytes }) });
   return {
-    archive: packCache ? { ...archive, readRange: cachedReadRange(archive, packCache) } : archive,
+    archive: packCache ? { ...archive, ...cachedReads(archive, packCache) } : archive,
     index: createStudyIndex({ client, ...written }),
     audit: createAuditLog({ ...bucket, client, ...written }),
     tenants,

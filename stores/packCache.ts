@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import type { IndexedInstance } from '../domain/instance.ts';
 import type { PackIdentity } from '../domain/pack.ts';
+import { LentFileRange, SpareBuffers, type LentRange } from './lentBytes.ts';
 import type { ArchiveStore } from './ports.ts';
 
 export interface PackCacheValues {
@@ -13,6 +14,8 @@ export interface PackCacheValues {
 }
 
 const readBytes = 1024 * 1024;
+/** Buffers that wait for the next reader; more readers than these take new ones. */
+const maxSpareBuffers = 16;
 /** A file used again within this time keeps its place without being told. */
 const touchMs = 60_000;
 /** Packs of which a part was asked for once; the second time the whole pack is fetched. */
@@ -25,14 +28,18 @@ const maxFetches = 2;
  * stale; one is kept only after every instance in it had the digest that its index says. What reads the whole pack fills the cache as it
  * goes; a second read of parts fetches the rest beside it. Whatever fails here, readers get the archive's bytes.
  */
-export function cachedReadRange(archive: Pick<ArchiveStore, 'readRange' | 'getIndex'>, values: PackCacheValues): ArchiveStore['readRange'] {
+export function cachedReads(archive: Pick<ArchiveStore, 'readRange' | 'getIndex'>, values: PackCacheValues): Required<Pick<ArchiveStore, 'readRange' | 'lendRange'>> {
   const cache = new PackCache(archive, values);
-  return (pack, offsetBytes, lengthBytes, signal) => cache.readRange(pack, offsetBytes, lengthBytes, signal);
+  return {
+    readRange: (pack, offsetBytes, lengthBytes, signal) => cache.readRange(pack, offsetBytes, lengthBytes, signal),
+    lendRange: (pack, offsetBytes, lengthBytes) => cache.lendRange(pack, offsetBytes, lengthBytes),
+  };
 }
 
 class PackCache {
   readonly #archive: Pick<ArchiveStore, 'readRange' | 'getIndex'>;
   readonly #values: PackCacheValues;
+  readonly #buffers = new SpareBuffers(readBytes, maxSpareBuffers);
   readonly #missed = new Set<string>();
   readonly #filling = new Set<string>();
   readonly #touchedAt = new Map<string, number>();
@@ -47,11 +54,8 @@ class PackCache {
   async readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable> {
     if (lengthBytes === 0) return Readable.from([]);
     const file = this.#fileOf(pack);
-    const kept = await open(file, 'r').catch(() => undefined);
-    if (kept) {
-      this.#touch(file);
-      return kept.createReadStream({ start: offsetBytes, end: offsetBytes + lengthBytes - 1, highWaterMark: readBytes, ...(signal ? { signal } : {}) });
-    }
+    const kept = await this.#openKept(file);
+    if (kept) return kept.createReadStream({ start: offsetBytes, end: offsetBytes + lengthBytes - 1, highWaterMark: readBytes, ...(signal ? { signal } : {}) });
     const [stream, index] = await Promise.all([
       this.#archive.readRange(pack, offsetBytes, lengthBytes, signal), this.#archive.getIndex(pack, signal).catch(() => undefined),
     ]);
@@ -60,6 +64,17 @@ class PackCache {
     if (whole) return Readable.from(this.#keepWhileRead(file, stream, offsetBytes, lengthBytes, index.instances), { objectMode: false, highWaterMark: readBytes });
     this.#noteMiss(file, () => this.#fetch(pack, file, index.instances));
     return stream;
+  }
+
+  async lendRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number): Promise<LentRange | undefined> {
+    const kept = await this.#openKept(this.#fileOf(pack));
+    return kept && new LentFileRange(kept, this.#buffers, offsetBytes, lengthBytes);
+  }
+
+  async #openKept(file: string): Promise<FileHandle | undefined> {
+    const kept = await open(file, 'r').catch(() => undefined);
+    if (kept) this.#touch(file);
+    return kept;
   }
 
   /** Passes the bytes on and writes them down; a reader that stops early leaves nothing behind. */

@@ -10,6 +10,7 @@ import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pa
 import type { Destination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
 import type { MatchOptions } from '../dicom/matching.ts';
+import type { LentRange } from './lentBytes.ts';
 
 /** Where an interrupted upload goes on. Heartbeat details of stagePack. */
 export interface UploadProgress {
@@ -68,6 +69,8 @@ export interface ArchiveStore {
   listStudies(tenantId: string, page: { readonly cursor?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<StudyPage>;
   /** A ranged GET of the pack's tar, streamed. Destroying the stream stops the read. */
   readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable>;
+  /** The same in buffers that are used again, where that costs no request: for bytes that only pass through. @returns undefined when readRange has to be asked */
+  lendRange?(pack: PackIdentity, offsetBytes: number, lengthBytes: number): Promise<LentRange | undefined>;
 }
 
 /** Where the index says an instance's bytes lie. */

@@ -1,5 +1,6 @@
 import { CodecError } from '../../codecs/errors.ts';
 import type { Transcoder } from '../../codecs/transcoder.ts';
+import { owned, type Piece } from '../../stores/lentBytes.ts';
 import { notAcceptable } from '../problems.ts';
 import { verified, type StreamedInstance } from './instanceStream.ts';
 import type { Rendition } from './rendition.ts';
@@ -12,7 +13,7 @@ const transcodings = new Slots(4);
 export interface GivenInstance {
   readonly transferSyntaxUID: string;
   readonly lengthBytes: number;
-  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly bytes: AsyncIterable<Piece>;
 }
 
 export interface GiveOptions {
@@ -27,7 +28,7 @@ export async function giveInstance({ location, bytes }: StreamedInstance, rendit
   const stored = verify ? verified(bytes, location) : bytes;
   if (rendition.how === 'stored') return { transferSyntaxUID: location.transferSyntaxUID, lengthBytes: location.lengthBytes, bytes: stored };
   return transcodings.within(signal, async () => {
-    const file = Buffer.concat(await Array.fromAsync(stored), location.lengthBytes);
+    const file = Buffer.concat(await Array.fromAsync(stored, owned), location.lengthBytes);
     try {
       return whole(rendition.transferSyntaxUID, await codecs.transcode(file, rendition.transferSyntaxUID, signal));
     } catch (error) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { PackIdentity } from '../../domain/pack.ts';
+import { borrowed, type LentRange, type Piece } from '../../stores/lentBytes.ts';
 import type { ArchiveStore, InstanceLocation } from '../../stores/ports.ts';
 
 /** Instances are sorted and joined within so many; also how many locations are in memory. */
@@ -52,27 +53,27 @@ export function runsOfWindow(window: readonly InstanceLocation[]): readonly Run[
   });
 }
 
-/** One instance of a stream. `bytes` is read to its end before the next instance is asked for. */
+/** One instance of a stream. `bytes` is read to its end before the next instance is asked for; a lent piece is valid until the next one is. */
 export interface StreamedInstance {
   readonly location: InstanceLocation;
-  readonly bytes: AsyncGenerator<Buffer>;
+  readonly bytes: AsyncGenerator<Piece>;
 }
 
 /** The Part 10 files of a list of instances from the archive, by as few requests as their places allow. */
-export async function* streamInstances(archive: Pick<ArchiveStore, 'readRange'>, locations: AsyncIterable<InstanceLocation> | Iterable<InstanceLocation>, signal: AbortSignal): AsyncGenerator<StreamedInstance> {
-  const open = (run: Run) => ({ run, stream: settled(archive.readRange(run.pack, run.offsetBytes, run.lengthBytes, signal)) });
+export async function* streamInstances(archive: Pick<ArchiveStore, 'readRange' | 'lendRange'>, locations: AsyncIterable<InstanceLocation> | Iterable<InstanceLocation>, signal: AbortSignal): AsyncGenerator<StreamedInstance> {
+  const open = (run: Run) => ({ run, source: settled(openSource(archive, run, signal)) });
   const runs = runsOf(locations);
   let opened: ReturnType<typeof open> | undefined;
   try {
     for (let next = await runs.next(); !next.done;) {
-      const { run, stream } = opened ?? open(next.value);
+      const { run, source } = opened ?? open(next.value);
       next = await runs.next();
       opened = !next.done && run.lengthBytes < shortRunBytes ? open(next.value) : undefined;
-      yield* splitRun(run, await stream());
+      yield* splitRun(run, await source());
     }
   } finally {
     await runs.return(undefined);
-    if (opened) opened.stream().then((stream) => stream.destroy(), () => {});
+    if (opened) opened.source().then((source) => source.close()).catch(() => {});
   }
 }
 
@@ -82,8 +83,29 @@ function settled<T>(promise: Promise<T>): () => Promise<T> {
   return () => promise;
 }
 
-async function* splitRun(run: Run, stream: Readable): AsyncGenerator<StreamedInstance> {
-  const reader = new StreamReader(stream);
+/** Where the pieces of a run come from; LentRange says what the methods promise. */
+interface Source {
+  next(): Promise<Piece | undefined>;
+  giveBack(): void;
+  close(): Promise<void>;
+}
+
+async function openSource(archive: Pick<ArchiveStore, 'readRange' | 'lendRange'>, { pack, offsetBytes, lengthBytes }: Run, signal: AbortSignal): Promise<Source> {
+  const lent: LentRange | undefined = await archive.lendRange?.(pack, offsetBytes, lengthBytes);
+  return lent ?? sourceOf(await archive.readRange(pack, offsetBytes, lengthBytes, signal));
+}
+
+function sourceOf(stream: Readable): Source {
+  const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
+  return {
+    next: async () => (await pieces.next()).value,
+    giveBack: () => {},
+    close: async () => { stream.destroy(); },
+  };
+}
+
+async function* splitRun(run: Run, source: Source): AsyncGenerator<StreamedInstance> {
+  const reader = new StreamReader(source);
   try {
     for (const location of run.instances) {
       await reader.skipTo(location.offsetBytes - run.offsetBytes);
@@ -91,37 +113,39 @@ async function* splitRun(run: Run, stream: Readable): AsyncGenerator<StreamedIns
       await reader.skipTo(location.offsetBytes - run.offsetBytes + location.lengthBytes);
     }
   } finally {
-    stream.destroy();
+    await source.close();
   }
 }
 
-/** Cuts a stream into pieces of known lengths without copying. */
+/** Cuts pieces to known lengths without copying. */
 class StreamReader {
-  readonly #chunks: AsyncIterator<Buffer>;
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #source: Source;
+  #rest: Piece = Buffer.alloc(0);
   #position = 0;
 
-  constructor(stream: Readable) {
-    this.#chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  constructor(source: Source) {
+    this.#source = source;
   }
 
-  async *take(lengthBytes: number): AsyncGenerator<Buffer> {
+  /** Who asks on after the last piece has no more use for it. */
+  async *take(lengthBytes: number): AsyncGenerator<Piece> {
     for (let left = lengthBytes; left > 0;) {
       const piece = await this.#next(left);
       left -= piece.length;
       yield piece;
     }
+    if (this.#rest.length === 0) this.#source.giveBack();
   }
 
   async skipTo(position: number): Promise<void> {
     while (this.#position < position) await this.#next(position - this.#position);
   }
 
-  async #next(maxBytes: number): Promise<Buffer> {
+  async #next(maxBytes: number): Promise<Piece> {
     if (this.#rest.length === 0) {
-      const { value, done } = await this.#chunks.next();
-      if (done) throw new Error('The archive gave fewer bytes than the index says');
-      this.#rest = value;
+      const piece = await this.#source.next();
+      if (!piece) throw new Error('The archive gave fewer bytes than the index says');
+      this.#rest = piece;
     }
     const piece = this.#rest.subarray(0, maxBytes);
     this.#rest = this.#rest.subarray(piece.length);
@@ -135,15 +159,14 @@ export class WrongDigest extends Error {
   override readonly name = 'WrongDigest';
 }
 
-/** Passes bytes on and checks their SHA-256; the last piece is held back until the digest is known to be right. */
-export async function* verified(bytes: AsyncIterable<Buffer>, { sha256, sopInstanceUID, packId }: InstanceLocation): AsyncGenerator<Buffer> {
+/** Passes bytes on and checks their SHA-256; the last piece goes on when the digest is known to be right. */
+export async function* verified(bytes: AsyncIterable<Piece>, { sha256, lengthBytes, sopInstanceUID, packId }: InstanceLocation): AsyncGenerator<Piece> {
   const hash = createHash('sha256');
-  let held: Buffer | undefined;
+  let left = lengthBytes;
   for await (const piece of bytes) {
-    if (held) yield held;
-    hash.update(piece);
-    held = piece;
+    hash.update(borrowed(piece));
+    left -= piece.length;
+    if (left === 0 && hash.digest('hex') !== sha256) throw new WrongDigest(`The archive holds other bytes for instance ${sopInstanceUID} in pack ${packId} than were received`);
+    yield piece;
   }
-  if (hash.digest('hex') !== sha256) throw new WrongDigest(`The archive holds other bytes for instance ${sopInstanceUID} in pack ${packId} than were received`);
-  if (held) yield held;
 }

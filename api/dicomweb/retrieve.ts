@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { Transcoder } from '../../codecs/transcoder.ts';
+import type { Piece } from '../../stores/lentBytes.ts';
 import type { ArchiveStore, InstanceLocation, StudyIndex } from '../../stores/ports.ts';
 import type { TenantContext, TenantHandler } from '../context.ts';
 import { HttpProblem, notAcceptable, notFound } from '../problems.ts';
@@ -14,7 +15,7 @@ import { nameOf, scopeOf, type Scope } from './parameters.ts';
 import { maxTranscodedBytes, renditionOf } from './rendition.ts';
 
 export interface RetrieveDeps {
-  readonly archive: Pick<ArchiveStore, 'readRange'>;
+  readonly archive: Pick<ArchiveStore, 'readRange' | 'lendRange'>;
   readonly index: Pick<StudyIndex, 'locate' | 'version'>;
   readonly codecs: Pick<Transcoder, 'transcode'>;
   /** Whether single instances are compared with the digest they were received with while they stream. */
@@ -59,7 +60,7 @@ async function sendInstance(deps: RetrieveDeps, context: TenantContext, request:
   }
 }
 
-async function* pieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* pieces(bytes: AsyncIterable<Piece>): AsyncGenerator<Piece> {
   yield* bytes;
 }
 
@@ -103,7 +104,7 @@ class Parts {
     this.#give = give;
   }
 
-  async *body(instances: AsyncIterable<StreamedInstance>): AsyncGenerator<Uint8Array> {
+  async *body(instances: AsyncIterable<StreamedInstance>): AsyncGenerator<Piece> {
     let first = true;
     for await (const instance of instances) {
       const { studyInstanceUID, seriesInstanceUID, sopInstanceUID, transferSyntaxUID } = instance.location;

@@ -1,6 +1,7 @@
 import type { RenderOptions } from '../../codecs/render.ts';
 import { explicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import { isUidShaped } from '../../dicom/uid.ts';
+import type { Piece } from '../../stores/lentBytes.ts';
 import type { TenantContext, TenantHandler } from '../context.ts';
 import { badRequest, notAcceptable, notFound } from '../problems.ts';
 import { sendStream } from '../stream.ts';
@@ -48,13 +49,13 @@ const contentTypes = (query: URLSearchParams): readonly string[] => parseMediaRa
 const pictureType = (types: readonly string[]): string | undefined =>
   types.map((type) => (type === '*/*' || type === 'image/*' ? 'image/jpeg' : imageTypes.find((each) => each === type))).find((type) => type !== undefined);
 
-async function dicomFile(deps: ImageDeps & { readonly verifyDigests: boolean }, { location }: FoundInstance, asked: string | null, { signal }: TenantContext): Promise<{ readonly lengthBytes: number; readonly body: AsyncGenerator<Uint8Array> }> {
+async function dicomFile(deps: ImageDeps & { readonly verifyDigests: boolean }, { location }: FoundInstance, asked: string | null, { signal }: TenantContext): Promise<{ readonly lengthBytes: number; readonly body: AsyncGenerator<Piece> }> {
   if (asked !== null && asked !== '*' && !isUidShaped(asked)) throw badRequest('The parameter transferSyntax is no UID.');
   const rendition = renditionOf(location, [{ envelope: 'single', transferSyntaxUID: asked ?? explicitVRLittleEndian }, ...(asked === null ? [{ envelope: 'single' as const, transferSyntaxUID: undefined }] : [])]);
   if (!rendition) throw notAcceptable(`Instance ${location.sopInstanceUID} is stored in transfer syntax ${location.transferSyntaxUID} and cannot be given as asked.`);
   const instances = streamInstances(deps.archive, [location], signal);
   const given = await giveInstance((await instances.next()).value as StreamedInstance, rendition, { codecs: deps.codecs, verify: deps.verifyDigests, signal });
-  async function* body(): AsyncGenerator<Uint8Array> {
+  async function* body(): AsyncGenerator<Piece> {
     try {
       yield* given.bytes;
     } finally {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import type { PackIndex } from '../../../domain/pack.ts';
-import { cachedReadRange, removePartials } from '../../../stores/packCache.ts';
+import { cachedReads, removePartials } from '../../../stores/packCache.ts';
 import type { ArchiveStore } from '../../../stores/ports.ts';
 import { aPackIndex, aTenant } from '../../support/aStudy.ts';
 import { sha256 } from '../../support/pacsClient.ts';
@@ -23,7 +23,7 @@ describe('pack cache', () => {
 
   it('reads a pack from the archive once, and afterwards from the disk', async () => {
     const archive = anArchive();
-    const readRange = cachedReadRange(archive, { folder, maxBytes: 1e9 });
+    const { readRange } = cachedReads(archive, { folder, maxBytes: 1e9 });
     const first = await read(readRange(archive.pack, offsetBytes, lengthBytes));
     await eventually('the pack is kept', async () => (await kept()).length === 1);
 
@@ -37,7 +37,7 @@ describe('pack cache', () => {
   it('never keeps bytes that have not the digest of their index', async () => {
     const archive = anArchive();
     archive.bytes[5000]! ^= 1;
-    const readRange = cachedReadRange(archive, { folder, maxBytes: 1e9 });
+    const { readRange } = cachedReads(archive, { folder, maxBytes: 1e9 });
 
     await read(readRange(archive.pack, offsetBytes, lengthBytes));
     await eventually('what was written is gone', async () => await files() === 0);
@@ -48,7 +48,7 @@ describe('pack cache', () => {
 
   it('fetches the whole pack when parts of it are asked for again', async () => {
     const archive = anArchive();
-    const readRange = cachedReadRange(archive, { folder, maxBytes: 1e9 });
+    const { readRange } = cachedReads(archive, { folder, maxBytes: 1e9 });
 
     await read(readRange(archive.pack, 512, 100));
     assert.deepEqual(archive.reads, [[512, 100]]);
@@ -63,7 +63,7 @@ describe('pack cache', () => {
   it('leaves nothing behind when its reader stops early, or the archive breaks off', async () => {
     // Larger than what is read ahead of the reader.
     const archive = anArchive(1000);
-    const readRange = cachedReadRange(archive, { folder, maxBytes: 1e9 });
+    const { readRange } = cachedReads(archive, { folder, maxBytes: 1e9 });
     for await (const _ of await readRange(archive.pack, 512_000, 8_000_000)) break;
     archive.breakAfterBytes = 3_000_000;
     await assert.rejects(read(readRange(archive.pack, 512_000, 8_000_000)), /broke off/);
@@ -77,7 +77,7 @@ describe('pack cache', () => {
 
   it('lets the least recently used packs go, and keeps none that is larger than it may be', async () => {
     const [a, b, c] = [anArchive(), anArchive(), anArchive()];
-    const readOf = (archive: FakeArchive, maxBytes = 20_000) => cachedReadRange(archive, { folder, maxBytes })(archive.pack, offsetBytes, lengthBytes);
+    const readOf = (archive: FakeArchive, maxBytes = 20_000) => cachedReads(archive, { folder, maxBytes }).readRange(archive.pack, offsetBytes, lengthBytes);
     for (const [at, archive] of [a, b].entries()) {
       await read(readOf(archive));
       await eventually('it is kept', async () => (await kept()).length === at + 1);
@@ -94,13 +94,28 @@ describe('pack cache', () => {
     assert.equal(tiny.reads.length, 2);
   });
 
+  it('lends of what it keeps, and of nothing else', async () => {
+    const archive = anArchive();
+    const { readRange, lendRange } = cachedReads(archive, { folder, maxBytes: 1e9 });
+    assert.equal(await lendRange(archive.pack, 3512, 700), undefined);
+    await read(readRange(archive.pack, offsetBytes, lengthBytes));
+    await eventually('the pack is kept', async () => (await kept()).length === 1);
+
+    const range = await lendRange(archive.pack, 3512, 700);
+
+    assert.ok((await range!.next())!.copy().equals(archive.bytes.subarray(3512, 4212)));
+    assert.equal(await range!.next(), undefined);
+    await range!.close();
+    assert.equal(archive.reads.length, 1);
+  });
+
   it('gives tenants with the same pack each their own', async () => {
     const archive = anArchive();
-    await read(cachedReadRange(archive, { folder, maxBytes: 1e9 })(archive.pack, offsetBytes, lengthBytes));
+    await read(cachedReads(archive, { folder, maxBytes: 1e9 }).readRange(archive.pack, offsetBytes, lengthBytes));
     await eventually('the pack is kept', async () => (await kept()).length === 1);
     const other = { ...archive, readRange: async () => { throw new Error('this tenant has no such pack'); } } as unknown as ArchiveStore;
 
-    await assert.rejects(cachedReadRange(other, { folder, maxBytes: 1e9 })({ ...archive.pack, tenantId: aTenant() }, offsetBytes, lengthBytes), /no such pack/);
+    await assert.rejects(cachedReads(other, { folder, maxBytes: 1e9 }).readRange({ ...archive.pack, tenantId: aTenant() }, offsetBytes, lengthBytes), /no such pack/);
   });
 
   it('removes what a killed process left, and nothing of one that lives', async () => {
