@@ -17,6 +17,8 @@ import { createRecordAudit } from './recordAudit.ts';
 import { createConfirmInstances } from './route/confirmInstances.ts';
 import { createFindRoutes } from './route/findRoutes.ts';
 import { createJoinCircuit } from './route/joinCircuit.ts';
+import { createFindMoveDestination } from './route/findMoveDestination.ts';
+import { createMoveInstances } from './route/moveInstances.ts';
 import { createProbeDestination } from './route/probeDestination.ts';
 import { createSendInstances } from './route/sendInstances.ts';
 import { createSetCircuit } from './route/setCircuit.ts';
@@ -29,6 +31,7 @@ export interface EdgeActivities {
   readonly stagePack: ActivityOf<typeof createStagePack>;
   readonly releasePack: ActivityOf<typeof createReleasePack>;
   readonly setAsidePack: ActivityOf<typeof createSetAsidePack>;
+  readonly moveInstances: ActivityOf<typeof createMoveInstances>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
   readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
   readonly probeDestination: ActivityOf<typeof createProbeDestination>;
@@ -56,6 +59,7 @@ export interface IndexActivities {
 
 export interface RouteActivities {
   readonly findRoutes: ActivityOf<typeof createFindRoutes>;
+  readonly findMoveDestination: ActivityOf<typeof createFindMoveDestination>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
   readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
   readonly probeDestination: ActivityOf<typeof createProbeDestination>;

@@ -8,6 +8,7 @@ import { createGatewayHttp } from './http.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createDicomServer } from './server.ts';
+import type { RetrievalClient } from './retrievalClient.ts';
 import { queryRetrieve } from './services/queryRetrieve.ts';
 import { composeSession } from './services/session.ts';
 import { openStorageSession } from './services/storage.ts';
@@ -19,6 +20,8 @@ import { openCertificates } from './tls.ts';
 
 export interface GatewayDeps {
   readonly client: FlowClient;
+  /** Absent: C-MOVE is not offered. */
+  readonly retrievals?: RetrievalClient;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -43,7 +46,7 @@ const reviewEvery = 60;
  *
  * @throws when the key or a certificate cannot be used
  */
-export async function createGateway(config: GatewayConfig, { client, log, clock = systemClock }: GatewayDeps): Promise<Gateway> {
+export async function createGateway(config: GatewayConfig, { client, retrievals, log, clock = systemClock }: GatewayDeps): Promise<Gateway> {
   const { tenantId, gatewayId, dicom } = config;
   const certificates = dicom.tls && await openCertificates(dicom.tls, log);
   const priorityOf = ({ callingAETitle }: PackOrigin): Priority =>
@@ -52,7 +55,7 @@ export async function createGateway(config: GatewayConfig, { client, log, clock 
   const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random, priorityOf });
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
   const cloud = config.cloud && queryRetrieve({
-    archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, log });
+    archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, tenantId, gatewayId, retrievals, log });
   const openSession: OpenSession = composeSession([
     openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? []]);
   const server = createDicomServer({
@@ -96,6 +99,7 @@ export async function createGateway(config: GatewayConfig, { client, log, clock 
       await server.close({ drainMs: config.drainMs });
       await housekeeping.stop();
       await starter.stop();
+      await retrievals?.close();
       await http.close();
     },
   };

@@ -3,12 +3,13 @@ import { pino } from 'pino';
 import { readConfig } from './config.ts';
 import { createFlowClient } from './flowClient.ts';
 import { createGateway } from './gateway.ts';
+import { createRetrievalClient } from './retrievalClient.ts';
 
 /** The gateway process: started with its environment, stopped by SIGTERM or SIGINT after the running associations. */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel, base: { tenantId: config.tenantId, gatewayId: config.gatewayId } });
-  const gateway = await createGateway(config, { client: createFlowClient(config.temporal), log });
+  const gateway = await createGateway(config, { client: createFlowClient(config.temporal), retrievals: createRetrievalClient(config.temporal), log });
   const stop = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'Stopping');
     gateway.stop().then(

@@ -201,7 +201,8 @@ export interface SendResult {
 
 /** Sends instances to one kind of destination. What was yielded before it throws stands. @throws DestinationUnavailable */
 export interface Sender<D extends Destination = Destination> {
-  send(destination: D, instances: readonly InstanceToSend[], signal: AbortSignal): AsyncIterable<SendResult>;
+  /** @param originator set when the instances are sub-operations of a C-MOVE */
+  send(destination: D, instances: readonly InstanceToSend[], signal: AbortSignal, originator?: { readonly aeTitle: string; readonly messageID: number }): AsyncIterable<SendResult>;
 }
 
 /** Asks a destination whether it is there. @throws when it does not answer as it should */

@@ -21,6 +21,8 @@ import { createConfirmInstances } from '../activities/route/confirmInstances.ts'
 import { createFindRoutes } from '../activities/route/findRoutes.ts';
 import { createJoinCircuit } from '../activities/route/joinCircuit.ts';
 import { createPlaces } from '../activities/route/places.ts';
+import { createFindMoveDestination } from '../activities/route/findMoveDestination.ts';
+import { createMoveInstances } from '../activities/route/moveInstances.ts';
 import { createProbeDestination } from '../activities/route/probeDestination.ts';
 import { createSendInstances } from '../activities/route/sendInstances.ts';
 import { createSetCircuit } from '../activities/route/setCircuit.ts';
@@ -85,6 +87,7 @@ const indexActivities = ({ config, stores, client }: Deps): IndexActivities => (
 
 const routeActivities = ({ config, stores, client }: Deps): RouteActivities => ({
   findRoutes: alive(createFindRoutes(stores)),
+  findMoveDestination: createFindMoveDestination(stores),
   sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
   confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicomweb: readBackDicomWeb }, firstRetryMs: config.firstRetryMs, now }),
   skipInstances: createSkipInstances({ ...stores, now }),
@@ -100,6 +103,7 @@ const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities =>
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
     setAsidePack: createSetAsidePack({ spool }),
+    moveInstances: createMoveInstances({ ...stores, sender: createDicomSender(edge.aeTitle) }),
     sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
     confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
     probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(edge.aeTitle) } }),

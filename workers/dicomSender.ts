@@ -16,11 +16,11 @@ import { DestinationUnavailable, type Probe, type ReadBack, type Sender, type Se
  * @param ownAETitle the calling AE title, unless the destination names another
  */
 export const createDicomSender = (ownAETitle: string): Sender<DicomDestination> => ({
-  async *send({ host, port, calledAETitle, callingAETitle = ownAETitle }, instances, signal) {
+  async *send({ host, port, calledAETitle, callingAETitle = ownAETitle }, instances, signal, moveOriginator) {
     const outgoing = instances.map(({ sopClassUID, sopInstanceUID, transferSyntaxUID, open }) =>
       ({ sopClassUID, sopInstanceUID, transferSyntaxUID, open: () => dataSetOf(open) }));
     try {
-      for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal })) yield toSendResult(result);
+      for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal, ...(moveOriginator && { moveOriginator }) })) yield toSendResult(result);
     } catch (error) {
       throw isAboutPeer(error) ? new DestinationUnavailable(error.message, { cause: error }) : error;
     }

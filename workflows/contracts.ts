@@ -260,3 +260,44 @@ export interface ReindexOutcome {
   readonly instanceCount: number;
   readonly eventCount: number;
 }
+
+/** What a C-MOVE retrieves of one study: all of it, or these of its series or instances. */
+export interface RetrieveSelection {
+  readonly studyInstanceUID: string;
+  readonly seriesInstanceUIDs?: readonly string[];
+  readonly sopInstanceUIDs?: readonly string[];
+}
+
+/** Who asked: named in each C-STORE sub-operation (PS3.7 9.1.1.1). */
+export interface MoveOriginator { readonly aeTitle: string; readonly messageID: number }
+
+/** Input of `retrieveStudy`. */
+export interface RetrieveStudyInput {
+  readonly tenantId: string;
+  /** The Move Destination: the called AE title of a DICOM destination of the tenant. */
+  readonly destinationAETitle: string;
+  readonly originator: MoveOriginator;
+  /** The gateway that was asked. */
+  readonly gatewayId: string;
+  readonly selections: readonly RetrieveSelection[];
+}
+
+/** Failed instances that a retrieval names; it counts them all. */
+export const maxNamedFailures = 100;
+
+/** What became of the sub-operations so far; the heartbeat of the activity that sends. */
+export interface RetrieveProgress {
+  readonly completedCount: number;
+  readonly warningCount: number;
+  readonly failedCount: number;
+  /** At most `maxNamedFailures`. */
+  readonly failedSOPInstanceUIDs: readonly string[];
+  /** The last instance that was answered: the next attempt goes on behind it. */
+  readonly after?: { readonly studyInstanceUID: string; readonly sopInstanceUID: string };
+}
+
+/** Result of `retrieveStudy`. */
+export interface RetrieveOutcome extends RetrieveProgress {
+  /** `unsent`: the gateway that reaches the destination does not work, or ours could not read what was to be sent. */
+  readonly end: 'sent' | 'cancelled' | 'unknownDestination' | 'unsent';
+}

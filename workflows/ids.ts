@@ -17,6 +17,9 @@ export const reindexWorkflowId = (tenantId: string, jobId: string): string => `$
 /** The flow of a destination that deliveries wait for. */
 export const destinationWorkflowId = (tenantId: string, destinationId: string): string => `${tenantId}/destination/${destinationId}`;
 
+/** One C-MOVE. */
+export const retrieveWorkflowId = (tenantId: string, requestId: string): string => `${tenantId}/retrieve/${requestId}`;
+
 export const sweepWorkflowId = (tenantId: string, jobId: string): string => `${tenantId}/sweep/${jobId}`;
 
 export const choiceWorkflowId = (tenantId: string, studyInstanceUID: string, requestId: string): string => `${tenantId}/choice/${studyInstanceUID}/${requestId}`;
@@ -29,6 +32,7 @@ export type WorkflowId =
   | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string }
   | { readonly kind: 'destination'; readonly tenantId: string; readonly destinationId: string }
   | { readonly kind: 'choice'; readonly tenantId: string; readonly studyInstanceUID: string; readonly requestId: string }
+  | { readonly kind: 'retrieve'; readonly tenantId: string; readonly requestId: string }
   | { readonly kind: 'reindex' | 'sweep'; readonly tenantId: string; readonly jobId: string };
 
 /** @returns undefined when the text is none of our workflow IDs. */
@@ -39,6 +43,7 @@ export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
   if (kind === 'ingest' && second && rest.length === 2) return { kind, tenantId, gatewayId: first, associationId: second };
   if (kind === 'study' && rest.length === 1) return { kind, tenantId, studyInstanceUID: first };
   if (kind === 'destination' && rest.length === 1) return { kind, tenantId, destinationId: first };
+  if (kind === 'retrieve' && rest.length === 1) return { kind, tenantId, requestId: first };
   if (kind === 'choice' && second && rest.length === 2) return { kind, tenantId, studyInstanceUID: first, requestId: second };
   if ((kind === 'reindex' || kind === 'sweep') && rest.length === 1) return { kind, tenantId, jobId: first };
   if (kind === 'route' && second && third && rest.length === 3) {

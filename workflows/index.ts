@@ -3,6 +3,7 @@ export { destinationCircuit } from './destinationCircuit.ts';
 export { chooseCurrent } from './chooseCurrent.ts';
 export { ingestAssociation } from './ingestAssociation.ts';
 export { reindexTenant } from './reindexTenant.ts';
+export { retrieveStudy } from './retrieveStudy.ts';
 export { routeStudy } from './routeStudy.ts';
 export { sweepTenant } from './sweepTenant.ts';
 export { studyLifecycle } from './studyLifecycle.ts';

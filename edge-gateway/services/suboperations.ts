@@ -44,16 +44,12 @@ export class SuboperationTally {
 
   /** FE00: what is left was not done. */
   cancelled(transferSyntaxUID: string): DimseResponse {
-    return { status: status.cancelled, suboperations: { ...this.#counts, remaining: this.#remaining }, ...this.#failedList(transferSyntaxUID) };
+    return cancelledResponse({ ...this.#counts, remaining: this.#remaining, failedUIDs: this.#failedUIDs }, transferSyntaxUID);
   }
 
   /** 0000 when all were completed, A702 when none was, else B000 (PS3.4 Tables C.4-2, C.4-3). */
   final(transferSyntaxUID: string): DimseResponse {
     return finalResponse({ ...this.#counts, failedUIDs: this.#failedUIDs }, transferSyntaxUID);
-  }
-
-  #failedList(transferSyntaxUID: string): Pick<DimseResponse, 'dataSet'> {
-    return failedList(this.#failedUIDs, transferSyntaxUID);
   }
 }
 
@@ -61,6 +57,9 @@ const failedList = (failedUIDs: readonly string[], transferSyntaxUID: string): P
   const identifier: DicomJson = { [failedListTag]: { vr: 'UI', Value: failedUIDs } };
   return failedUIDs.length === 0 ? {} : { dataSet: encodeIdentifier(identifier, transferSyntaxUID, []) };
 };
+
+export const cancelledResponse = ({ failedUIDs, ...suboperations }: SuboperationCounts & { readonly failedUIDs: readonly string[] }, transferSyntaxUID: string): DimseResponse =>
+  ({ status: status.cancelled, suboperations, ...failedList(failedUIDs, transferSyntaxUID) });
 
 export function finalResponse({ completed, failed, warning, failedUIDs }: SuboperationCounts & { readonly failedUIDs: readonly string[] }, transferSyntaxUID: string): DimseResponse {
   const suboperations = { completed, failed, warning };

@@ -1,11 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { permanent } from '../../activities/failure.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import { retrievalsOf } from '../../edge-gateway/retrievalClient.ts';
 import { taskQueues, type ChooseCurrentInput } from '../../workflows/contracts.ts';
-import { choiceWorkflowId, destinationWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
+import { choiceWorkflowId, destinationWorkflowId, retrieveWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
 import { aRoute, anAssociation, flowOf } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
 import { aSite, until } from '../workflows/site.ts';
@@ -24,6 +26,16 @@ const folder = path.join(import.meta.dirname, 'histories');
 type Recording = (server: Temporal) => Promise<WorkflowHandle>;
 
 const recordings: Readonly<Record<string, Recording>> = {
+  'retrieveStudy-sent': async (server) => {
+    const site = aSite();
+    await server.openGateway(site.tenantId, 'gw1');
+    const requestId = randomUUID();
+    await retrievalsOf(server.client).start({ tenantId: site.tenantId, gatewayId: 'gw1', destinationAETitle: 'WS1', originator: { aeTitle: 'ASKER', messageID: 5 },
+      selections: [{ studyInstanceUID: '1.2.3' }] }, requestId);
+    const handle = server.client.workflow.getHandle(retrieveWorkflowId(site.tenantId, requestId));
+    await handle.result();
+    return handle;
+  },
   'ingestAssociation-parked': async (server) => {
     const failing = new Set<string>();
     const site = aSite({ validatePack: async ({ packId, instanceCount }) => {

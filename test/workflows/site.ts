@@ -67,6 +67,8 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   setAsidePack: async () => undefined,
   indexStudy: async ({ packIds = [] }) => ({ packCount: packIds.length, seriesCount: 1, instanceCount: packIds.length, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 }),
   findRoutes: async () => [],
+  findMoveDestination: async () => ({ destinationId: 'ws1', gatewayId: 'gw1' }),
+  moveInstances: async () => ({ completedCount: 2, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] }),
   chooseInstance: async ({ studyInstanceUID }) => [studyInstanceUID],
   askRewrite: async () => undefined,
   sweepPage: async ({ cursor = '0', side }) => ({ damaged: [], counts: { studyCount: 1, packCount: 2, verifiedCount: 1, damagedCount: 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 },
@@ -109,13 +111,13 @@ function dispatch(name: Name, client?: Client) {
 export function activitiesOf(client: Client): object {
   clients.add(client);
   const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'dropIndex', 'rebuildPage', 'rebuildAudit',
-    'findRoutes', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
+    'findRoutes', 'findMoveDestination', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
 /** For a gateway's queue. */
 export const edgeActivitiesOf = (): object =>
-  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
+  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'moveInstances', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
 
 /** Waits until a condition holds; fails with what it is about after ten seconds. */
 export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {

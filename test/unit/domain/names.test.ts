@@ -5,7 +5,7 @@ import { isPermanentFailure, permanentFailures } from '../../../domain/failures.
 import { indexedAttributes, isEmpty, numberOf, pickIndexed, textOf } from '../../../domain/indexedAttributes.ts';
 import { ingestEvents } from '../../../domain/ingestEvents.ts';
 import { auditKey, choiceKey, circuitKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
-import { choiceWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
+import { choiceWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, retrieveWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
 import { aPackIndex, dataSet } from '../../support/aStudy.ts';
 
 /** Repeatable pseudo-random values. */
@@ -33,6 +33,7 @@ describe('keys and workflow IDs', () => {
       assert.deepEqual(parseChoiceKey(choiceKey(tenantId, studyInstanceUID, round)), { tenantId, studyInstanceUID, number: round });
       assert.equal(parsePackKey(choiceKey(tenantId, studyInstanceUID, round)), undefined);
       assert.deepEqual(parseWorkflowId(choiceWorkflowId(tenantId, studyInstanceUID, 'r1')), { kind: 'choice', tenantId, studyInstanceUID, requestId: 'r1' });
+      assert.deepEqual(parseWorkflowId(retrieveWorkflowId(tenantId, 'r1')), { kind: 'retrieve', tenantId, requestId: 'r1' });
       assert.deepEqual(parseWorkflowId(sweepWorkflowId(tenantId, 'j1')), { kind: 'sweep', tenantId, jobId: 'j1' });
       assert.deepEqual(parseWorkflowId(reindexWorkflowId(tenantId, 'j1')), { kind: 'reindex', tenantId, jobId: 'j1' });
       const [ruleOrRequest, revision] = [make.key(), make.key()];
