@@ -82,6 +82,10 @@ async function sent(pacs: Pacs, given: Partial<Bad>, before: readonly InstanceTo
   const good = anInstance({ study: goodStudy });
   const results = await send(pacs, [...before, bad, good]);
   await eventually('the sibling is found', async () => (await pacs.api.call(`dicom-web/studies/${goodStudy}/instances?SOPInstanceUID=${good.instance}`)).status === 200);
+  await eventually('its association is through', async () => {
+    const flows = (await pacs.api.flows(goodStudy)).filter(({ type }) => type === 'ingestAssociation');
+    return flows.length > 0 && flows.every(({ state }) => state === 'DONE');
+  });
   const told = toldOf(results[before.length]);
   if (told !== '0000') return { told, where: await whereOf(pacs, goodStudy, bad.instance) };
   const where = await eventually('it is somewhere', async () => {
