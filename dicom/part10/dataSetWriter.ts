@@ -1,6 +1,6 @@
 import type { DicomJson, JsonAttribute, JsonValue, PersonName } from '../json.ts';
 import { isDataSet } from '../json.ts';
-import { itemDelimitationTag, itemTag, isLongVR, sequenceDelimitationTag, tagText, undefinedLength } from './encoding.ts';
+import { elementHeader, isLongVR, itemDelimitationTag, itemHeader, itemTag, sequenceDelimitationTag, tagText, undefinedLength } from './encoding.ts';
 
 /** A data set in the DICOM JSON Model that cannot be written; the sentence names the attribute and no value. */
 export class Unwritable extends Error {
@@ -49,20 +49,20 @@ function* elementPieces<B extends BulkValue>(tag: number, attribute: JsonAttribu
   if (vr === 'SQ') return yield* sequencePieces(tag, attribute.Value ?? [], options);
   if (BulkDataURI !== undefined) return yield* bulkPieces(tag, vr, BulkDataURI, options);
   const value = valueBytes(tag, attribute, options.encodeText ?? utf8);
-  yield elementHeader(tag, vr, value.length, options);
+  yield header(tag, vr, value.length, options);
   yield value;
 }
 
 function* sequencePieces<B extends BulkValue>(tag: number, items: readonly JsonValue[], options: WriteOptions<B>): Generator<Buffer | B> {
-  if (items.length === 0) return void (yield elementHeader(tag, 'SQ', 0, options));
-  yield elementHeader(tag, 'SQ', undefinedLength, options);
+  if (items.length === 0) return void (yield header(tag, 'SQ', 0, options));
+  yield header(tag, 'SQ', undefinedLength, options);
   for (const item of items) {
     if (item !== null && !isDataSet(item)) throw new Unwritable(`${tagText(tag)} is a sequence with an item that is no data set.`);
-    yield delimiter(itemTag, undefinedLength);
+    yield itemHeader(itemTag, undefinedLength);
     yield* dataSetPieces((item ?? {}) as DicomJson, options);
-    yield delimiter(itemDelimitationTag, 0);
+    yield itemHeader(itemDelimitationTag, 0);
   }
-  yield delimiter(sequenceDelimitationTag, 0);
+  yield itemHeader(sequenceDelimitationTag, 0);
 }
 
 const pad = Buffer.alloc(1);
@@ -71,15 +71,15 @@ function* bulkPieces<B extends BulkValue>(tag: number, vr: string, uri: string, 
   const place = options.bulk?.(uri);
   if (!place) throw new Unwritable(`The bulk data of ${tagText(tag)} did not come with it.`);
   if ('fragments' in place) {
-    yield elementHeader(tag, 'OB', undefinedLength, options);
-    yield delimiter(itemTag, 0);
+    yield header(tag, 'OB', undefinedLength, options);
+    yield itemHeader(itemTag, 0);
     for (const fragment of place.fragments) {
-      yield delimiter(itemTag, even(fragment.lengthBytes));
+      yield itemHeader(itemTag, even(fragment.lengthBytes));
       yield* padded(fragment);
     }
-    return void (yield delimiter(sequenceDelimitationTag, 0));
+    return void (yield itemHeader(sequenceDelimitationTag, 0));
   }
-  yield elementHeader(tag, vr, even(place.lengthBytes), options);
+  yield header(tag, vr, even(place.lengthBytes), options);
   yield* padded(place);
 }
 
@@ -156,23 +156,9 @@ function attributeTag(tag: number, value: JsonValue): Buffer {
   return Buffer.from([2, 0, 6, 4].flatMap((at) => [Number.parseInt(value.slice(at, at + 2), 16)]));
 }
 
-function elementHeader(tag: number, vr: string, lengthBytes: number, { implicitVR = false }: { readonly implicitVR?: boolean }): Buffer {
+/** @throws Unwritable when the value is longer than its length field can say */
+function header(tag: number, vr: string, lengthBytes: number, { implicitVR = false }: { readonly implicitVR?: boolean }): Buffer {
   if (lengthBytes > undefinedLength) throw new Unwritable(`${tagText(tag)} is longer than 4 GiB.`);
-  const long = isLongVR(vr);
-  const header = Buffer.alloc(!implicitVR && long ? 12 : 8);
-  header.writeUInt16LE(tag >>> 16, 0);
-  header.writeUInt16LE(tag & 0xffff, 2);
-  if (!implicitVR) header.write(vr, 4, 'latin1');
-  if (implicitVR || long) header.writeUInt32LE(lengthBytes, header.length - 4);
-  else if (lengthBytes > 0xffff) throw new Unwritable(`${tagText(tag)} is longer than 65534 bytes, which its VR does not allow.`);
-  else header.writeUInt16LE(lengthBytes, 6);
-  return header;
-}
-
-function delimiter(tag: number, lengthBytes: number): Buffer {
-  const header = Buffer.alloc(8);
-  header.writeUInt16LE(tag >>> 16, 0);
-  header.writeUInt16LE(tag & 0xffff, 2);
-  header.writeUInt32LE(lengthBytes, 4);
-  return header;
+  if (!implicitVR && !isLongVR(vr) && lengthBytes > 0xffff) throw new Unwritable(`${tagText(tag)} is longer than 65534 bytes, which its VR does not allow.`);
+  return elementHeader(tag, vr, lengthBytes, implicitVR);
 }

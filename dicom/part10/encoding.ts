@@ -40,6 +40,25 @@ const longCodes: ReadonlyMap<number, string> = new Map(longVRs.split(' ').map((v
 export const isLongVR = (vr: string): boolean => longCodes.has(vrCode(vr));
 
 /**
+ * The header of an element in little endian (PS3.5 7.1.2, 7.1.3).
+ *
+ * @param lengthBytes of the value, or `undefinedLength`; it fits the VR's length field
+ */
+export const elementHeader = (tag: number, vr: string, lengthBytes: number, implicitVR = false): Buffer => {
+  const long = isLongVR(vr);
+  const header = Buffer.alloc(!implicitVR && long ? 12 : 8);
+  header.writeUInt16LE(tag >>> 16, 0);
+  header.writeUInt16LE(tag & 0xffff, 2);
+  if (!implicitVR) header.write(vr, 4, 'latin1');
+  if (implicitVR || long) header.writeUInt32LE(lengthBytes, header.length - 4);
+  else header.writeUInt16LE(lengthBytes, 6);
+  return header;
+};
+
+/** An item, or a delimiter of items or of their sequence, in little endian (PS3.5 7.5): they have no VR. */
+export const itemHeader = (tag: number, lengthBytes: number): Buffer => elementHeader(tag, '', lengthBytes, true);
+
+/**
  * Reads the two letters of an explicit VR. `vr` is undefined when they are no VR. A pair of capitals
  * that names no VR of today has the long header that PS3.5 6.2 (note) reserves for VRs to come, and is read as UN.
  */

@@ -1,12 +1,10 @@
 import { inflateRawSync } from 'node:zlib';
 import { dictionaryVR } from '../tags.ts';
 import { explicitVRLittleEndian } from '../transferSyntaxes.ts';
-import { encodingInsideUN, encodingOf, itemDelimitationTag, itemTag, readLength, readTag, readVR, sequenceDelimitationTag, tagText, undefinedLength, type Encoding } from './encoding.ts';
+import { elementHeader, encodingInsideUN, encodingOf, isLongVR, itemDelimitationTag, itemHeader, itemTag, readLength, readTag, readVR, sequenceDelimitationTag, tagText, undefinedLength, type Encoding } from './encoding.ts';
 import { encodeFileMeta, parseFileMeta } from './fileMeta.ts';
 import { Unreadable } from './source.ts';
 
-/** VRs with a 32-bit length and two reserved bytes (PS3.5 Table 7.1-1). */
-const longVRs = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV']);
 /** Bytes of one number of a VR, whose order differs between little and big endian (PS3.5 7.3). */
 const numberBytes: Readonly<Record<string, 2 | 4 | 8>> = {
   AT: 2, OW: 2, SS: 2, US: 2, FL: 4, OF: 4, OL: 4, SL: 4, UL: 4, FD: 8, OD: 8, OV: 8, SV: 8, UV: 8,
@@ -109,11 +107,11 @@ class Reencoder {
       if (item.tag !== itemTag) throw new Unreadable(`There is ${tagText(item.tag)} where an item of ${tagText(tag)} starts.`);
       const delimited = item.length === undefinedLength;
       if (!delimited && at + item.length > end) throw new Unreadable(`An item of ${tagText(tag)} reaches beyond it.`);
-      this.pieces.push(delimiter(itemTag, undefinedLength));
+      this.pieces.push(itemHeader(itemTag, undefinedLength));
       at = this.dataSet(at, delimited ? end : at + item.length, context, delimited);
-      this.pieces.push(delimiter(itemDelimitationTag, 0));
+      this.pieces.push(itemHeader(itemDelimitationTag, 0));
     }
-    this.pieces.push(delimiter(sequenceDelimitationTag, 0));
+    this.pieces.push(itemHeader(sequenceDelimitationTag, 0));
     return at;
   }
 
@@ -148,26 +146,7 @@ function implicitVR(tag: number, length: number, { signedPixels }: Context): str
   if (vr === 'xs') return signedPixels ? 'SS' : 'US';
   if (vr === 'up') return 'UL';
   if (vr === 'ox' || vr === 'lt') return 'OW';
-  return !longVRs.has(vr) && length > 0xffff ? 'UN' : vr;
-}
-
-function elementHeader(tag: number, vr: string, length: number): Buffer {
-  const long = longVRs.has(vr);
-  const header = Buffer.alloc(long ? 12 : 8);
-  header.writeUInt16LE(tag >>> 16, 0);
-  header.writeUInt16LE(tag & 0xffff, 2);
-  header.write(vr, 4, 'latin1');
-  if (long) header.writeUInt32LE(length, 8);
-  else header.writeUInt16LE(length, 6);
-  return header;
-}
-
-function delimiter(tag: number, length: number): Buffer {
-  const header = Buffer.alloc(8);
-  header.writeUInt16LE(tag >>> 16, 0);
-  header.writeUInt16LE(tag & 0xffff, 2);
-  header.writeUInt32LE(length, 4);
-  return header;
+  return !isLongVR(vr) && length > 0xffff ? 'UN' : vr;
 }
 
 function swapped(value: Buffer, unit: 2 | 4 | 8): Buffer {
