@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { parseFileMeta } from '../dicom/part10/fileMeta.ts';
 import { verificationSopClassUID } from '../dicom/sopClasses.ts';
 import { describeStatus, resend, statusClass } from '../dicom/status.ts';
 import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
@@ -8,6 +7,7 @@ import { openAssociation } from '../edge-gateway/scu/association.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable } from '../edge-gateway/scu/errors.ts';
 import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
+import { dataSetOf } from '../edge-gateway/services/partTen.ts';
 import { DestinationUnavailable, type Probe, type ReadBack, type Sender, type SendResult } from '../stores/ports.ts';
 
 /**
@@ -18,7 +18,7 @@ import { DestinationUnavailable, type Probe, type ReadBack, type Sender, type Se
 export const createDicomSender = (ownAETitle: string): Sender<DicomDestination> => ({
   async *send({ host, port, calledAETitle, callingAETitle = ownAETitle }, instances, signal, moveOriginator) {
     const outgoing = instances.map(({ sopClassUID, sopInstanceUID, transferSyntaxUID, open }) =>
-      ({ sopClassUID, sopInstanceUID, transferSyntaxUID, open: () => dataSetOf(open) }));
+      ({ sopClassUID, sopInstanceUID, transferSyntaxUID, open: () => dataSet(open) }));
     try {
       for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal, ...(moveOriginator && { moveOriginator }) })) yield toSendResult(result);
     } catch (error) {
@@ -67,18 +67,7 @@ function toSendResult(result: StoreResult): SendResult {
   return { sopInstanceUID, outcome: resend(status) === 'never' ? 'refused' : 'later', status, problem };
 }
 
-/** The data set of a Part 10 file as it streams: what follows the File Meta Information (PS3.10 7.1). */
-async function* dataSetOf(open: () => Promise<Readable>): AsyncGenerator<Buffer> {
-  let head: Buffer | undefined = Buffer.alloc(0);
-  for await (const chunk of (await open()) as AsyncIterable<Buffer>) {
-    if (!head) {
-      yield chunk;
-      continue;
-    }
-    head = Buffer.concat([head, chunk]);
-    const meta = parseFileMeta(head);
-    if ('needMore' in meta) continue;
-    if (head.length > meta.dataSetOffsetBytes) yield head.subarray(meta.dataSetOffsetBytes);
-    head = undefined;
-  }
+/** A file that ends before its data set begins throws: an empty data set is never offered in its place. */
+async function* dataSet(open: () => Promise<Readable>): AsyncGenerator<Buffer> {
+  yield* await dataSetOf(await open());
 }
