@@ -102,3 +102,27 @@ export function encodeCommandMessage(contextId: number, command: CommandSet, max
   }
   return Buffer.concat(pieces);
 }
+
+/**
+ * Cuts a data set into P-DATA-TF PDUs of the peer's maximum length without copying it (PS3.8 D.1); the last one says that it is.
+ *
+ * @param maxLengthBytes the peer's, PDU header excluded; 0 is unlimited
+ */
+export async function* dataSetPdus(contextId: number, dataSet: Iterable<Buffer> | AsyncIterable<Buffer>, maxLengthBytes: number): AsyncGenerator<readonly Buffer[]> {
+  const length = fragmentLength(maxLengthBytes);
+  let pieces: Buffer[] = [];
+  let held = 0;
+  for await (const chunk of dataSet) {
+    for (let at = 0; at < chunk.length;) {
+      if (held === length) {
+        yield [dataHeader(contextId, 0, held), ...pieces];
+        [pieces, held] = [[], 0];
+      }
+      const piece = chunk.subarray(at, at + length - held);
+      pieces.push(piece);
+      held += piece.length;
+      at += piece.length;
+    }
+  }
+  yield [dataHeader(contextId, messageControl.last, held), ...pieces];
+}

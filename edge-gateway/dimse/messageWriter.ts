@@ -1,7 +1,6 @@
 import { AssociationOver, type CommandSet } from '../services/service.ts';
 import type { UpperLayer } from '../upper-layer/association.ts';
-import { dataHeader, messageControl } from '../upper-layer/pdu.ts';
-import { encodeCommandMessage, fragmentLength } from './message.ts';
+import { dataSetPdus, encodeCommandMessage } from './message.ts';
 
 /**
  * Sends DIMSE messages on one association, whole and one after the other: the fragments of two are never mixed (PS3.7 6.3.1).
@@ -45,31 +44,10 @@ export class MessageWriter {
   async #write(contextId: number, command: CommandSet, dataSet: Buffer | AsyncIterable<Buffer> | undefined): Promise<void> {
     const head = encodeCommandMessage(contextId, command, this.#maxLengthBytes);
     if (!this.#upperLayer.send([head])) await this.#upperLayer.drained();
-    if (dataSet !== undefined) await this.#writeDataSet(contextId, Buffer.isBuffer(dataSet) ? [dataSet] : dataSet);
-  }
-
-  /** Fragments the data set to the peer's maximum length without copying it. */
-  async #writeDataSet(contextId: number, dataSet: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<void> {
-    const length = fragmentLength(this.#maxLengthBytes);
-    let pieces: Buffer[] = [];
-    let held = 0;
-    for await (const chunk of dataSet) {
-      for (let at = 0; at < chunk.length;) {
-        if (held === length) {
-          await this.#writeFragment(contextId, 0, pieces, held);
-          [pieces, held] = [[], 0];
-        }
-        const piece = chunk.subarray(at, at + length - held);
-        pieces.push(piece);
-        held += piece.length;
-        at += piece.length;
-      }
+    if (dataSet === undefined) return;
+    for await (const pdu of dataSetPdus(contextId, Buffer.isBuffer(dataSet) ? [dataSet] : dataSet, this.#maxLengthBytes)) {
+      if (this.#isOver) throw new AssociationOver('the association ended in the middle of a message of ours');
+      if (!this.#upperLayer.send(pdu)) await this.#upperLayer.drained();
     }
-    await this.#writeFragment(contextId, messageControl.last, pieces, held);
-  }
-
-  async #writeFragment(contextId: number, control: number, pieces: readonly Buffer[], length: number): Promise<void> {
-    if (this.#isOver) throw new AssociationOver('the association ended in the middle of a message of ours');
-    if (!this.#upperLayer.send([dataHeader(contextId, control, length), ...pieces])) await this.#upperLayer.drained();
   }
 }

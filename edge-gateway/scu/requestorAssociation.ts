@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import { verificationSopClassUID } from '../../dicom/sopClasses.ts';
 import { statusClass } from '../../dicom/status.ts';
 import { commandFields, commandPriority, noDataSet, responseBit, withDataSet } from '../dimse/command.ts';
-import { MessageReader, encodeCommandMessage, fragmentLength, type Message } from '../dimse/message.ts';
+import { MessageReader, dataSetPdus, encodeCommandMessage, fragmentLength, type Message } from '../dimse/message.ts';
 import type { CommandSet } from '../services/service.ts';
 import { UpperLayer } from '../upper-layer/association.ts';
 import { InvalidPdu } from '../upper-layer/fields.ts';
 import { agreedContexts, type AcceptedContext } from '../upper-layer/negotiation.ts';
-import { dataHeader, messageControl, type AssociateAccept, type AssociateReject, type AssociateRequest } from '../upper-layer/pdu.ts';
+import type { AssociateAccept, AssociateReject, AssociateRequest } from '../upper-layer/pdu.ts';
 import type { AbortIndication, UpperLayerUser } from '../upper-layer/primitives.ts';
 import type { ScuTimeouts } from './association.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable, describePeer, type Peer } from './errors.ts';
@@ -202,31 +202,11 @@ export class RequestorAssociation implements UpperLayerUser {
     }
   }
 
-  /** Fragments the data set to the peer's maximum length without copying it (PS3.8 D.1). */
   async #sendDataSet(contextId: number, dataSet: AsyncIterable<Buffer>): Promise<void> {
-    const length = fragmentLength(this.#peerMaxLengthBytes);
-    let pieces: Buffer[] = [];
-    let held = 0;
-    for await (const chunk of dataSet) {
-      for (let at = 0; at < chunk.length;) {
-        if (held === length) {
-          await this.#sendFragment(contextId, 0, pieces, held);
-          pieces = [];
-          held = 0;
-        }
-        const piece = chunk.subarray(at, at + length - held);
-        pieces.push(piece);
-        held += piece.length;
-        at += piece.length;
-      }
+    for await (const pdu of dataSetPdus(contextId, dataSet, this.#peerMaxLengthBytes)) {
+      if (this.#isBroken) throw this.#failure;
+      if (!this.#upperLayer.send(pdu)) await this.#within(this.#options.timeouts.responseMs, 'took nothing of a data set', this.#upperLayer.drained());
     }
-    await this.#sendFragment(contextId, messageControl.last, pieces, held);
-  }
-
-  async #sendFragment(contextId: number, control: number, pieces: readonly Buffer[], length: number): Promise<void> {
-    if (this.#isBroken) throw this.#failure;
-    if (this.#upperLayer.send([dataHeader(contextId, control, length), ...pieces])) return;
-    await this.#within(this.#options.timeouts.responseMs, 'took nothing of a data set', this.#upperLayer.drained());
   }
 
   get #peerMaxLengthBytes(): number {
