@@ -2,11 +2,12 @@ import { cancellationSignal } from '@temporalio/activity';
 import { statusClass } from '../../dicom/status.ts';
 import { resolveStudy, type CurrentInstance } from '../../domain/documents.ts';
 import type { DicomDestination } from '../../domain/tenant.ts';
-import type { ArchiveStore, InstanceToSend, Sender, SendResult, TenantStore } from '../../stores/ports.ts';
+import type { ArchiveStore, Sender, SendResult, TenantStore } from '../../stores/ports.ts';
 import { maxNamedFailures, type MoveOriginator, type RetrieveProgress, type RetrieveSelection } from '../../workflows/contracts.ts';
 import { permanent } from '../failure.ts';
 import { withHeartbeat } from '../heartbeat.ts';
 import { findDestination } from './findDestination.ts';
+import { instanceToSend } from './instanceToSend.ts';
 
 export interface MoveInstancesDeps {
   readonly archive: ArchiveStore;
@@ -71,9 +72,7 @@ async function instancesOf(archive: ArchiveStore, tenantId: string, { studyInsta
 
 async function* resultsOf({ archive, sender }: MoveInstancesDeps, destination: DicomDestination, { tenantId, originator }: MoveInstancesInput, { studyInstanceUID }: RetrieveSelection,
   instances: readonly CurrentInstance[], signal: AbortSignal): AsyncGenerator<SendResult> {
-  const toSend = instances.map(({ sopInstanceUID, sopClassUID, transferSyntaxUID, lengthBytes, offsetBytes, seriesInstanceUID, packId }): InstanceToSend => ({
-    sopInstanceUID, sopClassUID, transferSyntaxUID, lengthBytes,
-    open: () => archive.readRange({ tenantId, studyInstanceUID, seriesInstanceUID, packId }, offsetBytes, lengthBytes, signal) }));
+  const toSend = instances.map((instance) => instanceToSend(archive, { tenantId, studyInstanceUID }, instance, signal));
   let answered = 0;
   try {
     for await (const result of sender.send(destination, toSend, signal, originator)) {

@@ -2,11 +2,12 @@ import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { defaultMaxAssociations } from '../../domain/circuit.ts';
 import { retryDelayMs } from '../../domain/delivery.ts';
-import { resolveStudy, type CurrentInstance } from '../../domain/documents.ts';
+import { resolveStudy } from '../../domain/documents.ts';
 import type { Destination } from '../../domain/tenant.ts';
-import type { ArchiveStore, CircuitStore, DeliveryStore, InstanceToSend, Sender, TenantStore } from '../../stores/ports.ts';
+import type { ArchiveStore, CircuitStore, DeliveryStore, Sender, TenantStore } from '../../stores/ports.ts';
 import { withHeartbeat } from '../heartbeat.ts';
 import { findDestination } from './findDestination.ts';
+import { instanceToSend } from './instanceToSend.ts';
 import { openLedger, type OpenLedger } from './ledger.ts';
 import type { Places } from './places.ts';
 
@@ -111,7 +112,7 @@ async function sendAll(deps: SendInstancesDeps, input: SendInstancesInput, desti
   if (!sender) throw new Error(`This worker does not send to ${destination.kind} destinations; give it another role`);
   const endsAt = deps.now().getTime() + runMs;
   let asked: string | undefined;
-  for await (const result of sender.send(destination, ledger.toSend.map((instance) => toSend(deps.archive, input, instance)), cancellationSignal())) {
+  for await (const result of sender.send(destination, ledger.toSend.map((instance) => instanceToSend(deps.archive, input, instance, cancellationSignal())), cancellationSignal())) {
     if (result.outcome === 'later') asked = result.problem ?? 'The destination asked to send again';
     else waiting.delete(result.sopInstanceUID);
     await ledger.note(result);
@@ -125,13 +126,6 @@ function heldOf({ failure, asked, waitingCount, progressed }: { readonly failure
   if (problem === undefined) return { why: 'more', waitingCount, progressed };
   const { retryAfterMs } = (failure ?? {}) as { readonly retryAfterMs?: number };
   return { why: 'failed', waitingCount, progressed, problem, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-}
-
-function toSend(archive: ArchiveStore, { tenantId, studyInstanceUID }: SendInstancesInput, instance: CurrentInstance): InstanceToSend {
-  const { sopInstanceUID, sopClassUID, transferSyntaxUID, lengthBytes, offsetBytes, seriesInstanceUID, packId } = instance;
-  const pack = { tenantId, studyInstanceUID, seriesInstanceUID, packId };
-  return { sopInstanceUID, sopClassUID, transferSyntaxUID, lengthBytes,
-    open: () => archive.readRange(pack, offsetBytes, lengthBytes, cancellationSignal()) };
 }
 
 /** A sender throws it when the destination, and not our side, is why the sending stopped (`stores/ports.ts`). */
