@@ -41,7 +41,8 @@ describe('the priority of a flow that waits', () => {
     const place = (name: 'stagePack' | 'releasePack') => site.called(name).indexOf(last.pack.packId);
     // Every second each task of this test's gateway is queued anew: one other may be queued alone for a moment.
     assert.ok(place('stagePack') <= 1, `staged at place ${place('stagePack')} of 12`);
-    assert.ok(place('releasePack') <= 1, `released at place ${place('releasePack')} of 12`);
+    // While its pack is validated and archived the gateway's one slot serves others: a few of them may be through before it.
+    assert.ok(place('releasePack') <= 3, `released at place ${place('releasePack')} of 12`);
     assert.deepEqual(site.audit.filter(({ action }) => action === 'flow.prioritised').map(({ actor, detail }) => [actor, detail]), [['Ada', 'Priority 1: stroke']]);
   });
 
