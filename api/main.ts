@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { pino } from 'pino';
 import { createTranscoder } from '../codecs/transcoder.ts';
 import { createStores } from '../stores/compose.ts';
-import { removePartials } from '../stores/packCache.ts';
+import { removePartials } from '../stores/packs/packCache.ts';
 import { createApp } from './app.ts';
 import { decodeTokenKey, readConfig, type ApiConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';

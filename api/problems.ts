@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import { CodecError } from '../codecs/errors.ts';
 import { statusOf as serverStatusOf } from '../stores/errors.ts';
 import { UnsupportedMatch, VersionConflict } from '../stores/ports.ts';
-import { MultipartError } from './dicomweb/multipartParser.ts';
+import { MultipartError } from './dicomweb/store/multipartParser.ts';
 
 /** A problem document (RFC 9457). `detail` tells what happened, to which object, and what to do. */
 export interface Problem {

@@ -3,7 +3,7 @@ import { stringifyDicomJson, type DicomJson } from '../dicom/json.ts';
 import { queryRetrieveLevels, type QueryRetrieveLevel } from '../dicom/queryRetrieve.ts';
 import { textOf } from '../domain/indexedAttributes.ts';
 import type { MatchKey, QueryLevel, StudyIndex } from '../stores/ports.ts';
-import { searchableTags } from '../stores/searchClauses.ts';
+import { searchableTags } from '../stores/opensearch/searchClauses.ts';
 import type { TenantHandler } from './context.ts';
 import { readJson } from './jsonBody.ts';
 import { sendStream } from './stream.ts';

@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import { LentBytes, type Piece } from '../stores/lentBytes.ts';
+import { LentBytes, type Piece } from '../stores/packs/lentBytes.ts';
 import type { TenantContext } from './context.ts';
 import { errorForLog } from './errorForLog.ts';
 

@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import { tagOfKeyword } from '../dicom/tags.ts';
 import type { Destination, TenantConfig } from '../domain/tenant.ts';
 import type { TenantStore, Versioned } from '../stores/ports.ts';
-import { InvalidTenantConfig, parseTenantConfig } from '../stores/tenantStore.ts';
+import { InvalidTenantConfig, parseTenantConfig } from '../stores/s3/tenantStore.ts';
 import type { TenantHandler } from './context.ts';
 import { readJson } from './jsonBody.ts';
 import { badRequest, HttpProblem, unknownTenant } from './problems.ts';

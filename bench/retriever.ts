@@ -1,6 +1,6 @@
 import { Agent, get } from 'node:http';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
-import { createS3, type S3Values } from '../stores/s3.ts';
+import { createS3, type S3Values } from '../stores/s3/s3.ts';
 
 /** What the reading side is told, as JSON in its first argument. */
 export interface RetrieverOrder {

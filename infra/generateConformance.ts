@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { frameMediaTypes } from '../api/dicomweb/frameTypes.ts';
+import { frameMediaTypes } from '../api/dicomweb/retrieve/frameTypes.ts';
 import { codecRows } from '../codecs/syntaxes.ts';
 import { isRetiredSopClass, storageSopClasses } from '../dicom/sopClasses.ts';
 import { classesOf } from '../dicom/queryRetrieve.ts';
 import { transferSyntax, transferSyntaxes } from '../dicom/transferSyntaxes.ts';
 import { computedAttributes, instanceLevel, seriesLevel, studyLevel } from '../domain/indexedAttributes.ts';
 import { extensionNames, extensions, offered } from '../edge-gateway/services/queryRetrieve.ts';
-import { searchableTags } from '../stores/searchClauses.ts';
+import { searchableTags } from '../stores/opensearch/searchClauses.ts';
 
 export const statementFile = path.resolve(import.meta.dirname, '..', 'docs', 'conformance-statement.md');
 

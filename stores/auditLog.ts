@@ -2,12 +2,12 @@ import type { AuditEvent } from '../domain/audit.ts';
 import { auditKey, auditPrefix, indexNames } from '../domain/keys.ts';
 import { concurrently } from './concurrently.ts';
 import { inContext } from './errors.ts';
-import { writeDocuments, type DocumentWrite, type OpenSearchClient, type Refresh } from './openSearch.ts';
+import { writeDocuments, type DocumentWrite, type OpenSearchClient, type Refresh } from './opensearch/openSearch.ts';
 import type { AuditLog } from './ports.ts';
-import type { Bucket } from './s3.ts';
-import { listKeys, readObject, writeObject } from './s3Objects.ts';
-import { filtersOf } from './searchQuery.ts';
-import { searchPage } from './sortedSearch.ts';
+import type { Bucket } from './s3/s3.ts';
+import { listKeys, readObject, writeObject } from './s3/s3Objects.ts';
+import { filtersOf } from './opensearch/searchQuery.ts';
+import { searchPage } from './opensearch/sortedSearch.ts';
 
 export interface AuditLogValues extends Bucket {
   readonly client: OpenSearchClient;

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { indexNames } from '../domain/keys.ts';
 import type { TenantConfig } from '../domain/tenant.ts';
-import { createOpenSearch, type OpenSearchClient } from './openSearch.ts';
+import { createOpenSearch, type OpenSearchClient } from './opensearch/openSearch.ts';
 import { VersionConflict, type TenantStore } from './ports.ts';
-import { createS3 } from './s3.ts';
-import { createTenantStore } from './tenantStore.ts';
+import { createS3 } from './s3/s3.ts';
+import { createTenantStore } from './s3/tenantStore.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,14 +1,14 @@
-import { createArchiveStore } from './archiveStore.ts';
+import { createArchiveStore } from './s3/archiveStore.ts';
 import { createAuditLog, type RebuildableAuditLog } from './auditLog.ts';
-import { createCircuitStore } from './circuitStore.ts';
-import { createDeliveryStore } from './deliveryStore.ts';
-import { createDicomWebSender, type DicomWebSenderValues } from './destination.ts';
-import { createOpenSearch, type OpenSearchValues, type Refresh } from './openSearch.ts';
-import { cachedReads, type PackCacheValues } from './packCache.ts';
+import { createCircuitStore } from './s3/circuitStore.ts';
+import { createDeliveryStore } from './s3/deliveryStore.ts';
+import { createDicomWebSender, type DicomWebSenderValues } from './destinations/destination.ts';
+import { createOpenSearch, type OpenSearchValues, type Refresh } from './opensearch/openSearch.ts';
+import { cachedReads, type PackCacheValues } from './packs/packCache.ts';
 import type { ArchiveStore, CircuitStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
-import { createS3, type S3Values } from './s3.ts';
-import { createStudyIndex } from './studyIndex.ts';
-import { createTenantStore } from './tenantStore.ts';
+import { createS3, type S3Values } from './s3/s3.ts';
+import { createStudyIndex } from './opensearch/studyIndex.ts';
+import { createTenantStore } from './s3/tenantStore.ts';
 import type { DicomWebDestination } from '../domain/tenant.ts';
 
 export interface StoreValues {

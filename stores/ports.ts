@@ -10,7 +10,7 @@ import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pa
 import type { Destination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
 import type { MatchOptions } from '../dicom/matching.ts';
-import type { LentRange } from './lentBytes.ts';
+import type { LentRange } from './packs/lentBytes.ts';
 
 /** Where an interrupted upload goes on. Heartbeat details of stagePack. */
 export interface UploadProgress {

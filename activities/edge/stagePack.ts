@@ -8,7 +8,7 @@ import { withHeartbeat } from '../heartbeat.ts';
 export interface StagePackDeps {
   readonly spool: PackSpool;
   readonly archive: ArchiveStore;
-  /** Parses each instance's header out of the pack file (stores/packHeaders.ts). */
+  /** Parses each instance's header out of the pack file (stores/packs/packHeaders.ts). */
   readonly readHeaders: (file: PackFile, instances: readonly PackedInstance[]) => AsyncIterable<InstanceHeader>;
 }
 

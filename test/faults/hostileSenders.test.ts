@@ -7,7 +7,7 @@ import { explicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import { openAssociation } from '../../edge-gateway/scu/association.ts';
 import { storeInstances, type InstanceToSend } from '../../edge-gateway/scu/store.ts';
 import { openPack } from '../../edge-gateway/spool/reader.ts';
-import { readPackHeaders } from '../../stores/packHeaders.ts';
+import { readPackHeaders } from '../../stores/packs/packHeaders.ts';
 import { aGatewayProcess, type GatewayProcess, type LogLine } from '../support/gatewayProcess.ts';
 import {
   ScriptedPeer, associateRQ, associatedPeer, command, commandUint16, ctImage, echoRQ, explicitLE, implicitLE, item, pdu, pdv, releaseRQ, storeRQ, verification,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
-import { createS3, type Bucket } from '../../stores/s3.ts';
+import { createS3, type Bucket } from '../../stores/s3/s3.ts';
 import { aUID } from '../support/aStudy.ts';
 import type { PacsClient } from '../support/pacsClient.ts';
 import { associatedPeer, pdu, pdv, storeRQ, command, ctImage, explicitLE } from '../support/scriptedPeer.ts';

@@ -121,7 +121,7 @@ describe('api on real servers', function () {
     const put = await call('/config', { method: 'PUT', headers: { ...json, 'If-Match': config.headers.get('ETag') ?? '' }, body: JSON.stringify(changed) });
     const route = (): Promise<Response> => call('/routes', { method: 'POST', headers: { ...json, 'Idempotency-Key': `k-${study}` }, body: JSON.stringify({ studyInstanceUID: study, destinationId: 'other' }) });
 
-    // Another process sees a changed configuration after two seconds (stores/tenantStore.ts).
+    // Another process sees a changed configuration after two seconds (stores/s3/tenantStore.ts).
     await sleep(2_100);
     const answers = [await route(), await route()];
     const flowUrl = answers[0]!.headers.get('Location')!.slice(`${base}/tenants/${tenantId}`.length);

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { ListMultipartUploadsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { packKey } from '../../domain/keys.ts';
-import { createArchiveStore } from '../../stores/archiveStore.ts';
-import { MemoryArchive } from '../../stores/memory.ts';
+import { createArchiveStore } from '../../stores/s3/archiveStore.ts';
+import { MemoryArchive } from '../../stores/memory/memoryStores.ts';
 import type { ArchiveStore } from '../../stores/ports.ts';
-import type { Bucket } from '../../stores/s3.ts';
-import { writeObject } from '../../stores/s3Objects.ts';
+import type { Bucket } from '../../stores/s3/s3.ts';
+import { writeObject } from '../../stores/s3/s3Objects.ts';
 import { aPackIndex } from '../support/aStudy.ts';
 import { sharedStores } from '../support/sharedStores.ts';
 import { aPack, archiveStoreSuite, fileOf } from './archiveStore.suite.ts';
@@ -88,7 +88,7 @@ describe('ArchiveStore on a real S3 server', () => {
   });
 
   it('names tenant and key when the server is not there, and keeps the cause', async () => {
-    const { createS3 } = await import('../../stores/s3.ts');
+    const { createS3 } = await import('../../stores/s3/s3.ts');
     const away = createS3({ endpoint: 'http://127.0.0.1:9', region: 'us-east-1', bucket: 'pacs', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } });
     const pack = aPack();
 

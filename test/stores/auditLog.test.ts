@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { auditKey, auditPrefix, indexNames } from '../../domain/keys.ts';
 import { createAuditLog, type RebuildableAuditLog } from '../../stores/auditLog.ts';
-import { MemoryAuditLog } from '../../stores/memory.ts';
-import { listKeys, readObject } from '../../stores/s3Objects.ts';
+import { MemoryAuditLog } from '../../stores/memory/memoryStores.ts';
+import { listKeys, readObject } from '../../stores/s3/s3Objects.ts';
 import { aTenant } from '../support/aStudy.ts';
 import { sharedStores, type SharedStores } from '../support/sharedStores.ts';
 import { anEvent, auditLogSuite } from './auditLog.suite.ts';

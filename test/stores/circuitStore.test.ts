@@ -1,5 +1,5 @@
-import { createCircuitStore } from '../../stores/circuitStore.ts';
-import { MemoryCircuitStore } from '../../stores/memory.ts';
+import { createCircuitStore } from '../../stores/s3/circuitStore.ts';
+import { MemoryCircuitStore } from '../../stores/memory/memoryStores.ts';
 import { sharedStores } from '../support/sharedStores.ts';
 import { circuitStoreSuite } from './circuitStore.suite.ts';
 

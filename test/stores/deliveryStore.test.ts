@@ -1,5 +1,5 @@
-import { createDeliveryStore } from '../../stores/deliveryStore.ts';
-import { MemoryDeliveryStore } from '../../stores/memory.ts';
+import { createDeliveryStore } from '../../stores/s3/deliveryStore.ts';
+import { MemoryDeliveryStore } from '../../stores/memory/memoryStores.ts';
 import { sharedStores } from '../support/sharedStores.ts';
 import { deliveryStoreSuite } from './deliveryStore.suite.ts';
 

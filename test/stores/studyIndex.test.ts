@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { indexNames } from '../../domain/keys.ts';
-import { MemoryStudyIndex } from '../../stores/memoryStudyIndex.ts';
-import type { OpenSearchClient } from '../../stores/openSearch.ts';
+import { MemoryStudyIndex } from '../../stores/memory/memoryStudyIndex.ts';
+import type { OpenSearchClient } from '../../stores/opensearch/openSearch.ts';
 import type { StudyIndex } from '../../stores/ports.ts';
-import { createStudyIndex } from '../../stores/studyIndex.ts';
+import { createStudyIndex } from '../../stores/opensearch/studyIndex.ts';
 import { aStudy, aTenant, aUID } from '../support/aStudy.ts';
 import { sharedStores } from '../support/sharedStores.ts';
 import { studyIndexSuite } from './studyIndex.suite.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { MemoryTenantStore } from '../../stores/memory.ts';
-import { createTenantStore } from '../../stores/tenantStore.ts';
+import { MemoryTenantStore } from '../../stores/memory/memoryStores.ts';
+import { createTenantStore } from '../../stores/s3/tenantStore.ts';
 import { bootstrapStores } from '../../stores/bootstrap.ts';
 import { aTenant } from '../support/aStudy.ts';
 import { sharedStores } from '../support/sharedStores.ts';

@@ -4,9 +4,9 @@ import path from 'node:path';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { readConfig } from '../../infra/config.ts';
 import { startStack } from '../../infra/native/stack.ts';
-import { createOpenSearch } from '../../stores/openSearch.ts';
+import { createOpenSearch } from '../../stores/opensearch/openSearch.ts';
 import { ensureIndexes } from '../../stores/bootstrap.ts';
-import { createS3 } from '../../stores/s3.ts';
+import { createS3 } from '../../stores/s3/s3.ts';
 import { s3ValuesOf } from './storeValues.ts';
 
 export type DevPart = 'temporal' | 's3' | 'opensearch';

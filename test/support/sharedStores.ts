@@ -1,5 +1,5 @@
-import { createOpenSearch, type OpenSearchClient } from '../../stores/openSearch.ts';
-import { createS3, type Bucket } from '../../stores/s3.ts';
+import { createOpenSearch, type OpenSearchClient } from '../../stores/opensearch/openSearch.ts';
+import { createS3, type Bucket } from '../../stores/s3/s3.ts';
 import { devStack, type DevStack } from './devStack.ts';
 import { s3ValuesOf } from './storeValues.ts';
 

@@ -1,4 +1,4 @@
-import type { S3Values } from '../../stores/s3.ts';
+import type { S3Values } from '../../stores/s3/s3.ts';
 
 /** Plain values from the environment of a stack. */
 export const s3ValuesOf = (env: Readonly<Record<string, string>>): S3Values => ({

@@ -7,7 +7,7 @@ import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { createJoinCircuit } from '../../activities/route/joinCircuit.ts';
 import type { AuditEvent } from '../../domain/audit.ts';
 import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
-import { MemoryTenantStore } from '../../stores/memory.ts';
+import { MemoryTenantStore } from '../../stores/memory/memoryStores.ts';
 import { aTenant, aUID } from '../support/aStudy.ts';
 
 export type Activities = EdgeActivities & IngestActivities & IndexActivities & RouteActivities;

@@ -3,7 +3,7 @@ import { parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { resolveStudy } from '../../../domain/documents.ts';
 import { packKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../../../domain/pack.ts';
-import { listKeys } from '../../../stores/s3Objects.ts';
+import { listKeys } from '../../../stores/s3/s3Objects.ts';
 import { sha256 } from '../../support/pacsClient.ts';
 import type { Book } from './book.ts';
 import { destinationId, type Site } from './site.ts';

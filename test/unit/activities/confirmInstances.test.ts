@@ -3,7 +3,7 @@ import { createConfirmInstances, type ConfirmInstancesInput } from '../../../act
 import { createPlaces } from '../../../activities/route/places.ts';
 import { createSendInstances, type SendInstancesInput } from '../../../activities/route/sendInstances.ts';
 import { createSkipInstances } from '../../../activities/route/skipInstances.ts';
-import { MemoryArchive, MemoryCircuitStore, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
+import { MemoryArchive, MemoryCircuitStore, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory/memoryStores.ts';
 import { DestinationUnavailable, type ReadBack, type Sender, type SendResult } from '../../../stores/ports.ts';
 import { aPackIndex, aTenant } from '../../support/aStudy.ts';
 import { run } from './support.ts';

@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createFindMoveDestination } from '../../../activities/route/findMoveDestination.ts';
 import { createMoveInstances, type MoveInstancesInput } from '../../../activities/route/moveInstances.ts';
 import type { DicomDestination } from '../../../domain/tenant.ts';
-import { MemoryArchive, MemoryTenantStore } from '../../../stores/memory.ts';
+import { MemoryArchive, MemoryTenantStore } from '../../../stores/memory/memoryStores.ts';
 import { DestinationUnavailable, type Sender } from '../../../stores/ports.ts';
 import type { RetrieveProgress } from '../../../workflows/contracts.ts';
 import { aPackIndex, aTenant } from '../../support/aStudy.ts';

@@ -5,7 +5,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { createPlaces } from '../../../activities/route/places.ts';
 import { createSendInstances, type SendInstancesInput } from '../../../activities/route/sendInstances.ts';
 import type { DeliveryLedger } from '../../../domain/delivery.ts';
-import { MemoryArchive, MemoryCircuitStore, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
+import { MemoryArchive, MemoryCircuitStore, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory/memoryStores.ts';
 import { DestinationUnavailable, VersionConflict, type ArchiveStore, type DeliveryStore, type InstanceToSend, type Sender, type SendResult } from '../../../stores/ports.ts';
 import { aPackIndex, aTenant } from '../../support/aStudy.ts';
 import { CrashPoint, everyCrash, run, runAs } from './support.ts';

@@ -7,8 +7,8 @@ import { isInShare, rightfulHolder, shareOfDay } from '../../../domain/sweep.ts'
 import { packKey } from '../../../domain/keys.ts';
 import { encodeEntryHeader, endOfArchive, entryHeaderBytes, paddedLength } from '../../../domain/packTar.ts';
 import type { PackIndex } from '../../../domain/pack.ts';
-import { MemoryArchive, MemoryAuditLog } from '../../../stores/memory.ts';
-import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
+import { MemoryArchive, MemoryAuditLog } from '../../../stores/memory/memoryStores.ts';
+import { MemoryStudyIndex } from '../../../stores/memory/memoryStudyIndex.ts';
 import { aPackIndex, aTenant, aUID, type PackOptions } from '../../support/aStudy.ts';
 import { run } from './support.ts';
 

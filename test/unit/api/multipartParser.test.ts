@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { parseMultipart } from '../../../api/dicomweb/multipartParser.ts';
+import { parseMultipart } from '../../../api/dicomweb/store/multipartParser.ts';
 import { multipartEnd, partStart } from '../../../api/dicomweb/multipart.ts';
 
 async function* chunks(bytes: Buffer, at: readonly number[]): AsyncGenerator<Buffer> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parseDicomXml } from '../../../api/dicomweb/parseDicomXml.ts';
+import { parseDicomXml } from '../../../api/dicomweb/store/parseDicomXml.ts';
 import type { DicomJson } from '../../../dicom/json.ts';
 import { stringifyDicomXml } from '../../../dicom/xml.ts';
 

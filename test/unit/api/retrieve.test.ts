@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deflateRawSync } from 'node:zlib';
-import { parseDicomXml } from '../../../api/dicomweb/parseDicomXml.ts';
+import { parseDicomXml } from '../../../api/dicomweb/store/parseDicomXml.ts';
 import { packKey } from '../../../domain/keys.ts';
 import { encodeFileMeta, parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
-import { MemoryArchive } from '../../../stores/memory.ts';
+import { MemoryArchive } from '../../../stores/memory/memoryStores.ts';
 import { deflated, explicitBE, explicitLE, implicitLE, jpegBaseline } from '../dicom/dataSetBytes.ts';
 import { aFile, anApi, partsOf, stow, type Api } from './support.ts';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseDicomXml } from '../../../api/dicomweb/parseDicomXml.ts';
+import { parseDicomXml } from '../../../api/dicomweb/store/parseDicomXml.ts';
 import { aFile, aMultipart, anApi, aToken, multipartType, partsOf, stow, type Api } from './support.ts';
 
 type Answer = Record<string, { readonly vr: string; readonly Value?: readonly unknown[] }>[];

@@ -16,8 +16,8 @@ import { pickIndexed } from '../../../domain/indexedAttributes.ts';
 import type { IndexedInstance } from '../../../domain/instance.ts';
 import type { PackOrigin, StagedPack } from '../../../domain/pack.ts';
 import { judgeInstance } from '../../../domain/validation.ts';
-import { MemoryArchive, MemoryAuditLog, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory.ts';
-import { MemoryStudyIndex } from '../../../stores/memoryStudyIndex.ts';
+import { MemoryArchive, MemoryAuditLog, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory/memoryStores.ts';
+import { MemoryStudyIndex } from '../../../stores/memory/memoryStudyIndex.ts';
 import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, PriorityDecision, RouteStudyInput } from '../../../workflows/contracts.ts';
 import { encode, explicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
 

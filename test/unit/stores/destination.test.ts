@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { createDicomWebSender, retryAfterMs, type DicomWebSenderValues } from '../../../stores/destination.ts';
+import { createDicomWebSender, retryAfterMs, type DicomWebSenderValues } from '../../../stores/destinations/destination.ts';
 import type { InstanceToSend, SendResult } from '../../../stores/ports.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: () => Promise<Buffer>) => void | Promise<void>;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { LentFileRange, SpareBuffers } from '../../../stores/lentBytes.ts';
+import { LentFileRange, SpareBuffers } from '../../../stores/packs/lentBytes.ts';
 
 describe('lent bytes', () => {
   let folder: string;

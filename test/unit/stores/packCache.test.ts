@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import type { PackIndex } from '../../../domain/pack.ts';
-import { cachedReads, removePartials } from '../../../stores/packCache.ts';
+import { cachedReads, removePartials } from '../../../stores/packs/packCache.ts';
 import type { ArchiveStore } from '../../../stores/ports.ts';
 import { aPackIndex, aTenant } from '../../support/aStudy.ts';
 import { sha256 } from '../../support/pacsClient.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MiB, partBytes, partsOf } from '../../../stores/packUpload.ts';
+import { MiB, partBytes, partsOf } from '../../../stores/s3/packUpload.ts';
 
 describe('partsOf', () => {
   it('covers a file without gap or overlap, whatever its length', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { PartBuffers } from '../../../stores/partBuffers.ts';
+import { PartBuffers } from '../../../stores/s3/partBuffers.ts';
 
 describe('PartBuffers', () => {
   it('lends no more buffers at once than it has, in the order they were asked for', async () => {

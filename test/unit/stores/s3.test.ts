@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
-import { createS3 } from '../../../stores/s3.ts';
+import { createS3 } from '../../../stores/s3/s3.ts';
 
 const hour = 3_600_000;
 

@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import type { DicomJson, JsonAttribute } from '../../../dicom/json.ts';
+import { stringifyDicomJson } from '../../../dicom/json.ts';
+import type { QueryLevel, StudyIndex } from '../../../stores/ports.ts';
+import type { TenantHandler } from '../../context.ts';
+import { negotiateDataSets } from '../accept.ts';
+import { alwaysReturned, instanceAvailability, inUTF8, retrieveURL, retrieveURLOf, returnedByDefault, specificCharacterSet } from '../attributes.ts';
+import { multipartContentType, multipartEnd } from '../multipart.ts';
+import { uidParameter } from '../parameters.ts';
+import { parseSearchQuery, type SearchQuery } from './searchQuery.ts';
+import { xmlMediaType, xmlPart } from '../xmlPart.ts';
+
+/**
+ * QIDO-RS (PS3.18 10.6) for one kind of resource.
+ *
+ * @param level what is searched for
+ * @param returned the levels whose attributes are returned by default: those that the path does not name
+ */
+export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> }, level: QueryLevel, returned: readonly QueryLevel[]): TenantHandler =>
+  async function search({ tenantId, tenantUrl, query }, request, response) {
+    const contentType = negotiateDataSets(request, query);
+    const studyInstanceUID = uidParameter(request, 'study');
+    const seriesInstanceUID = uidParameter(request, 'series');
+    const asked = parseSearchQuery(query);
+
+    const { matches, total } = await deps.index.search({
+      tenantId, level, match: asked.match, options: asked.options, limit: asked.limit, offset: asked.offset,
+      ...(studyInstanceUID === undefined ? {} : { studyInstanceUID }), ...(seriesInstanceUID === undefined ? {} : { seriesInstanceUID }),
+    });
+
+    for (const warning of warningsOf(asked, matches.length, total)) response.append('Warning', `299 pacs "${warning}"`);
+    if (matches.length === 0) return void response.status(204).end();
+    const dicomWeb = `${tenantUrl}/dicom-web`;
+    const keep = keptTags(level, returned, asked.include);
+    const answers = matches.map((match) => ({ dataSet: answerOf(match, level, dicomWeb, keep), url: retrieveURLOf(dicomWeb, level, match) }));
+    response.status(200).vary('Accept');
+    if (contentType !== xmlMediaType) return void response.type(contentType).send(Buffer.from(`[${answers.map(({ dataSet }) => stringifyDicomJson(dataSet)).join(',')}]`));
+    const boundary = randomUUID();
+    response.setHeader('Content-Type', multipartContentType(boundary, xmlMediaType))
+      .send(Buffer.concat([...answers.map(({ dataSet, url }, index) => xmlPart(boundary, dataSet, url, index === 0)), multipartEnd(boundary)]));
+  };
+
+function keptTags(level: QueryLevel, returned: readonly QueryLevel[], include: SearchQuery['include']): ReadonlySet<string> | 'all' {
+  if (include === 'all') return 'all';
+  return new Set([...returned.flatMap((each) => returnedByDefault[each]), ...alwaysReturned[level], ...include]);
+}
+
+function answerOf(match: DicomJson, level: QueryLevel, dicomWeb: string, keep: ReadonlySet<string> | 'all'): DicomJson {
+  const online: Record<string, JsonAttribute> = level === 'series' ? {} : { [instanceAvailability]: { vr: 'CS', Value: ['ONLINE'] } };
+  const charset = match[specificCharacterSet] === undefined ? {} : { [specificCharacterSet]: inUTF8 };
+  const all: DicomJson = { ...match, ...charset, ...online, [retrieveURL]: { vr: 'UR', Value: [retrieveURLOf(dicomWeb, level, match)] } };
+  return keep === 'all' ? all : Object.fromEntries(Object.entries(all).filter(([tag]) => keep.has(tag)));
+}
+
+function warningsOf({ offset }: SearchQuery, given: number, total: number): readonly string[] {
+  const remaining = total - offset - given;
+  return given > 0 && remaining > 0 ? [`There are ${remaining} additional results that can be requested`] : [];
+}

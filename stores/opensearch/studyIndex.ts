@@ -1,0 +1,171 @@
+import type { DicomJson } from '../../dicom/json.ts';
+import type { StudySummary } from '../../domain/documents.ts';
+import { indexNames } from '../../domain/keys.ts';
+import { chunksOf } from '../concurrently.ts';
+import { inContext, statusOf } from '../errors.ts';
+import { getDocument, removeDocuments, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
+import { UnsupportedMatch, type InstanceHolder, type InstanceLocation, type StudyIndex } from '../ports.ts';
+import { filtersOf, searchOf } from './searchQuery.ts';
+import { searchAll, searchPage, type Query } from './sortedSearch.ts';
+import { compareStudy, listIndexedStudies, removeOthers, removeStudy } from './studyComparison.ts';
+import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
+
+export interface StudyIndexValues {
+  readonly client: OpenSearchClient;
+  /** Default `false`: what is written is found by searches within 1 s, the indices' refresh interval. */
+  readonly refresh?: Refresh;
+}
+
+type Scope = Parameters<StudyIndex['locate']>[1];
+const uidsPerQuery = 1_000;
+const forgetPage = 2_000;
+
+/**
+ * Study, series and instance documents in OpenSearch. Versions are external (`external_gte`): an older write is dropped, an
+ * equal one writes the same again. Searches see a write within a second; `version` and locations at once.
+ */
+export function createStudyIndex({ client, refresh = false }: StudyIndexValues): StudyIndex {
+  return {
+    write: (documents, version) => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
+      writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh)),
+
+    replace: (documents, version, signal) => inContext('Replacing a study\'s documents', about(documents.tenantId, documents.studyInstanceUID), async () => {
+      if (documents.study.summary.instanceCount > 0) await writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh);
+      return { removedCount: await removeOthers(client, documents, version, refresh, signal) };
+    }),
+
+    compare: (tenantId, studyInstanceUID, documents, version, signal) => inContext('Comparing a study', about(tenantId, studyInstanceUID), () =>
+      compareStudy(client, { tenantId, studyInstanceUID }, documents, version, signal)),
+
+    listStudies: (tenantId, page) => inContext('Listing indexed studies', { tenantId, key: 'all studies' }, () => listIndexedStudies(client, tenantId, page)),
+
+    forgetStudy: (tenantId, studyInstanceUID, signal) => inContext('Forgetting a study', about(tenantId, studyInstanceUID), () =>
+      removeStudy(client, { tenantId, studyInstanceUID }, signal)),
+
+    forgetTenant: (tenantId, signal) => inContext('Forgetting a tenant\'s documents', { tenantId, key: 'all studies' }, async () => {
+      let count = 0;
+      for (const index of [indexNames.studies, indexNames.series, indexNames.instances]) count += await forget(client, tenantId, index, signal);
+      return count;
+    }),
+
+    version: (tenantId, studyInstanceUID) => inContext('Reading a study\'s version', about(tenantId, studyInstanceUID), async () =>
+      (await getDocument(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['tenantId']))?.version ?? 0),
+
+    async search(request) {
+      const search = searchOf(request);
+      return inContext('Searching', { tenantId: request.tenantId, key: search.index }, async () => {
+        const { hits, total } = await searchPage<{ readonly attributes: DicomJson }>(client, search, request.offset, request.limit).catch(throwIfTooComplex);
+        return { matches: hits.map(({ attributes }) => attributes), total };
+      });
+    },
+
+    async* stream(request) {
+      const search = searchOf(request);
+      const pages = searchAll<{ readonly attributes: DicomJson }>(client, search)[Symbol.asyncIterator]();
+      for (;;) {
+        const next = await inContext('Searching', { tenantId: request.tenantId, key: search.index }, () => pages.next().catch(throwIfTooComplex));
+        if (next.done) return;
+        yield next.value.attributes;
+      }
+    },
+
+    locate: (tenantId, scope) => locate(client, tenantId, scope),
+
+    findHolders: (tenantId, sopInstanceUIDs) => inContext('Looking for the holders of instances', { tenantId, key: 'all studies' }, async () => {
+      await client.indices.refresh({ index: indexNames.instances });
+      const holders: InstanceHolder[] = [];
+      for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
+        for await (const { sopInstanceUID, studyInstanceUID, packId, committedAt } of searchAll<InstanceSource>(client, {
+          index: indexNames.instances, filters: filtersOf(tenantId, { terms: { sopInstanceUID: uids } }), fields: ['sopInstanceUID', 'studyInstanceUID', 'packId', 'committedAt'],
+          sort: [{ committedAt: 'asc' }, { packId: 'asc' }, { sopInstanceUID: 'asc' }, { studyInstanceUID: 'asc' }],
+        })) holders.push({ sopInstanceUID, studyInstanceUID, packId, committedAt });
+      }
+      return holders;
+    }),
+
+    findElsewhere: (tenantId, series, sopInstanceUIDs) => inContext('Looking for instances elsewhere', about(tenantId, series.studyInstanceUID), async () => {
+      const found = new Map<string, InstanceLocation>();
+      for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
+        for (const location of await elsewhere(client, tenantId, series, uids)) found.set(location.sopInstanceUID, location);
+      }
+      return found;
+    }),
+  };
+}
+
+/** OpenSearch gives up on wild cards that allow too many ways, as `*1` before twenty `?`. That is the asker's to mend. */
+function throwIfTooComplex(error: unknown): never {
+  if (statusOf(error) === 400 && error instanceof Error && error.message.includes('Determinizing automaton')) {
+    throw new UnsupportedMatch('The wild cards of the query are too many to be searched by; make it more exact.');
+  }
+  throw error;
+}
+
+/** Removes a tenant's documents of one index, a page at a time, until a search finds none. */
+async function forget(client: OpenSearchClient, tenantId: string, index: string, signal?: AbortSignal): Promise<number> {
+  for (let count = 0; ;) {
+    signal?.throwIfAborted();
+    await client.indices.refresh({ index });
+    const answer = await client.search({ index, body: { query: { bool: { filter: filtersOf(tenantId) } }, size: forgetPage, version: true, _source: false } as never });
+    const hits = answer.body.hits.hits as readonly { readonly _id?: string; readonly _version?: number }[];
+    if (hits.length === 0) return count;
+    await removeDocuments(client, tenantId, hits.map(({ _id = '', _version = 0 }) => ({ index, id: _id, version: _version })));
+    count += hits.length;
+  }
+}
+
+const about = (tenantId: string, studyInstanceUID: string) => ({ tenantId, key: `study ${studyInstanceUID}` });
+
+async function* locate(client: OpenSearchClient, tenantId: string, scope: Scope): AsyncIterable<InstanceLocation> {
+  const context = about(tenantId, scope.studyInstanceUID);
+  if (scope.sopInstanceUID !== undefined) {
+    const one = await inContext('Locating an instance', context, () => locateOne(client, tenantId, { ...scope, sopInstanceUID: scope.sopInstanceUID! }));
+    if (one) yield one;
+    return;
+  }
+  await inContext('Locating instances', context, () => seeAllInstances(client, tenantId, scope.studyInstanceUID));
+  const pages = searchAll<InstanceSource>(client, {
+    index: indexNames.instances, fields: locationFields,
+    filters: filtersOf(tenantId, { term: { studyInstanceUID: scope.studyInstanceUID } },
+      ...(scope.seriesInstanceUID === undefined ? [] : [{ term: { seriesInstanceUID: scope.seriesInstanceUID } }])),
+    sort: [{ seriesInstanceUID: 'asc' }, { instanceNumber: { order: 'asc', missing: '_last' } }, { sopInstanceUID: 'asc' }],
+  })[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await inContext('Locating instances', context, () => pages.next());
+    if (next.done) return;
+    yield locationOf(next.value);
+  }
+}
+
+/**
+ * The indices refresh each at its own time: a study that searches see, or whose version was read, may have instances that they
+ * do not see yet. A retrieval in that moment would lack them, so it makes them seen.
+ */
+async function seeAllInstances(client: OpenSearchClient, tenantId: string, studyInstanceUID: string): Promise<void> {
+  const study = await getDocument<{ readonly summary: StudySummary }>(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['summary']);
+  if (!study) return;
+  const index = indexNames.instances;
+  const { body } = await client.count({ index, body: { query: { bool: { filter: filtersOf(tenantId, { term: { studyInstanceUID } }) } } } as never });
+  if (body.count < study.source.summary.instanceCount) await client.indices.refresh({ index });
+}
+
+/** By document ID, in real time: an instance is found as soon as it is written. */
+async function locateOne(client: OpenSearchClient, tenantId: string, scope: Scope & { readonly sopInstanceUID: string }): Promise<InstanceLocation | undefined> {
+  const found = await getDocument<InstanceSource>(client, indexNames.instances, instanceId(tenantId, scope.studyInstanceUID, scope.sopInstanceUID), locationFields);
+  if (!found) return undefined;
+  const location = locationOf(found.source);
+  const asked = { tenantId, ...scope };
+  const fits = (Object.keys(asked) as (keyof typeof asked)[]).every((name) => asked[name] === undefined || asked[name] === location[name]);
+  return fits ? location : undefined;
+}
+
+/** The first commit of each instance, should several studies hold it. */
+async function elsewhere(client: OpenSearchClient, tenantId: string, series: Parameters<StudyIndex['findElsewhere']>[1], uids: readonly string[]): Promise<readonly InstanceLocation[]> {
+  const here: Query = { bool: { filter: [{ term: { studyInstanceUID: series.studyInstanceUID } }, { term: { seriesInstanceUID: series.seriesInstanceUID } }] } };
+  const filter = filtersOf(tenantId, { terms: { sopInstanceUID: uids } }, { bool: { must_not: [here] } });
+  const body = { query: { bool: { filter } }, collapse: { field: 'sopInstanceUID' }, sort: [{ committedAt: 'asc' }, { packId: 'asc' }],
+    size: uids.length, _source: locationFields, track_total_hits: false };
+  const answer = await client.search({ index: indexNames.instances, body: body as never });
+  return answer.body.hits.hits.map((hit) => locationOf(hit._source as InstanceSource));
+}
+
