@@ -1,12 +1,13 @@
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { NativeConnection, Runtime, Worker, bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import { pino } from 'pino';
 import { createStores } from '../stores/compose.ts';
 import { planWorkers, type WorkerPlan } from './compose.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { probeFairness, type Fairness } from './fairnessProbe.ts';
+import { bundleWorkflows } from './workflowBundle.ts';
 
 const config = readConfig(process.env);
 const logger = pino({ name: 'worker', level: config.logLevel });
@@ -52,9 +53,6 @@ async function connect(): Promise<NativeConnection> {
     }
   }
 }
-
-const bundleWorkflows = (): Promise<WorkflowBundle> =>
-  bundleWorkflowCode({ workflowsPath: new URL('../workflows/index.ts', import.meta.url).pathname, logger: temporalLogger() });
 
 const createWorker = (plan: WorkerPlan, connection: NativeConnection, bundle: WorkflowBundle | undefined): Promise<Worker> =>
   Worker.create({
