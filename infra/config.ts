@@ -35,7 +35,7 @@ export function readConfig(env: Environment): InfraConfig {
   const problems: string[] = [];
   const given: Partial<Record<PortName, number>> = {};
   for (const [setting, name] of Object.entries(PORT_SETTINGS)) {
-    const value = env[setting];
+    const value = name === 'dicom' ? listeningDicomPort(env, problems) : env[setting];
     if (!value) continue;
     if (/^\d+$/.test(value) && Number(value) >= 1 && Number(value) <= 65535) given[name] = Number(value);
     else problems.push(`${setting} must be a port from 1 to 65535, not "${value}".`);
@@ -53,6 +53,13 @@ export function readConfig(env: Environment): InfraConfig {
     Object.entries(env).filter((entry): entry is [string, string] => entry[0].startsWith('PACS_') && !OWN.has(entry[0]) && entry[1] !== undefined),
   );
   return { home: path.resolve(env['PACS_HOME'] || path.join(CHECKOUT, '.pacs')), ports, external, passedOn };
+}
+
+/** The gateway's port without TLS, or the one with it when nobody is let in without. */
+function listeningDicomPort(env: Environment, problems: string[]): string | undefined {
+  if (env['PACS_DICOM_PORT']?.trim() !== 'off') return env['PACS_DICOM_PORT'];
+  if (!env['PACS_DICOM_TLS_PORT']) problems.push('PACS_DICOM_PORT is off: give PACS_DICOM_TLS_PORT.');
+  return env['PACS_DICOM_TLS_PORT'];
 }
 
 function externalServers(env: Environment): { readonly external: External; readonly missing: readonly string[] } {

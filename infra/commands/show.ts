@@ -15,7 +15,7 @@ export const logProgress: OnProgress = (progress) => {
 
 export function printUrls(urls: Urls): void {
   const rows: readonly (readonly [string, string])[] = [
-    ['DICOM', `${urls.dicom.host}:${urls.dicom.port}, AE title ${urls.dicom.aeTitle}`],
+    ['DICOM', `${urls.dicom.host}:${urls.dicom.port}, AE title ${urls.dicom.aeTitle}${urls.dicom.tls ? ', TLS alone' : ''}`],
     ['HTTP API', urls.api],
     ['DICOMweb', `${urls.api}/tenants/demo/dicom-web`],
     ['Viewer', `${urls.api}/viewer/demo/`],

@@ -24,7 +24,7 @@ export type Urls = {
   readonly api: string;
   readonly gatewayHttp: string;
   readonly workerHttp: string;
-  readonly dicom: { readonly host: string; readonly port: number; readonly aeTitle: string };
+  readonly dicom: { readonly host: string; readonly port: number; readonly aeTitle: string; readonly tls: boolean };
 };
 
 /**
@@ -69,6 +69,7 @@ export function ownEnvironment({ paths, ports, s3Keys, external }: Site, given: 
 
 export function urlsOf(env: Readonly<Record<string, string>>): Urls {
   const value = (name: string): string => env[name] ?? '';
+  const tls = value('PACS_DICOM_PORT').trim() === 'off';
   return {
     temporalAddress: value('TEMPORAL_ADDRESS'),
     temporalUI: value('PACS_TEMPORAL_UI_URL'),
@@ -77,7 +78,7 @@ export function urlsOf(env: Readonly<Record<string, string>>): Urls {
     api: `http://${reachable(value('PACS_API_HOST'))}:${value('PACS_API_PORT')}`,
     gatewayHttp: `http://127.0.0.1:${value('PACS_GATEWAY_HTTP_PORT')}`,
     workerHttp: `http://127.0.0.1:${value('PACS_WORKER_HTTP_PORT')}`,
-    dicom: { host: reachable(value('PACS_DICOM_HOST')), port: Number(value('PACS_DICOM_PORT')), aeTitle: value('PACS_AE_TITLE') },
+    dicom: { host: reachable(value('PACS_DICOM_HOST')), port: Number(value(tls ? 'PACS_DICOM_TLS_PORT' : 'PACS_DICOM_PORT')), aeTitle: value('PACS_AE_TITLE'), tls },
   };
 }
 

@@ -47,7 +47,17 @@ describe('settings of the local stack', () => {
     const env = ownEnvironment(site, { PACS_TENANT_ID: 'ward', PACS_DICOM_HOST: '0.0.0.0' });
 
     assert.equal(env['PACS_SPOOL_DIR'], '/p/spool/ward/gw1');
-    assert.deepEqual(urlsOf(env).dicom, { host: '127.0.0.1', port: 11112, aeTitle: 'PACS' });
+    assert.deepEqual(urlsOf(env).dicom, { host: '127.0.0.1', port: 11112, aeTitle: 'PACS', tls: false });
+  });
+
+  it('leads to the port with TLS when the one without is off', () => {
+    const closed = { PACS_DICOM_PORT: 'off', PACS_DICOM_TLS_PORT: '2762' };
+
+    const { ports, passedOn } = readConfig(closed);
+
+    assert.deepEqual(urlsOf(ownEnvironment({ paths: pathsOf('/p'), ports, s3Keys: keys, external: {} }, passedOn)).dicom, { host: '127.0.0.1', port: 2762, aeTitle: 'PACS', tls: true });
+    assert.equal(ports.dicom, 2762);
+    assert.throws(() => readConfig({ PACS_DICOM_PORT: 'off' }), /give PACS_DICOM_TLS_PORT/);
   });
 });
 
