@@ -1,5 +1,6 @@
 import { openAssociation } from '../edge-gateway/scu/association.ts';
 import type { RequestorAssociation } from '../edge-gateway/scu/requestorAssociation.ts';
+import { storeOn } from '../edge-gateway/scu/store.ts';
 import { Load, newUID } from './load.ts';
 
 /** What the load generator is told, as JSON in its first argument. */
@@ -74,7 +75,7 @@ async function sendAll(association: RequestorAssociation, instances: readonly To
   const answers = [];
   for (const { sopInstanceUID, pieces } of instances) {
     const sentAt = performance.now();
-    const { status } = await association.store({ context, sopInstanceUID, dataSet: stream(pieces) });
+    const { status } = await storeOn(association, { context, sopInstanceUID, dataSet: stream(pieces) });
     answers.push({ status, latencyMs: performance.now() - sentAt });
   }
   return answers;

@@ -4,6 +4,7 @@ import { describeStatus, resend, statusClass } from '../dicom/status.ts';
 import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import type { DicomDestination } from '../domain/tenant.ts';
 import { openAssociation } from '../edge-gateway/scu/association.ts';
+import { echoOn } from '../edge-gateway/scu/echo.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable } from '../edge-gateway/scu/errors.ts';
 import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
@@ -32,7 +33,7 @@ export const createDicomProbe = (ownAETitle: string): Probe<DicomDestination> =>
   const contexts = [{ abstractSyntaxUID: verificationSopClassUID, transferSyntaxUIDs: [implicitVRLittleEndian] }];
   const association = await openAssociation({ host, port, calledAETitle, callingAETitle, contexts, signal, timeouts: probeTimeouts });
   try {
-    const status = association.contexts.length === 0 ? 0 : await association.echo();
+    const status = association.contexts.length === 0 ? 0 : await echoOn(association);
     if (status !== 0) throw new Error(`C-ECHO was answered by ${describeStatus(status)}`);
   } finally {
     await association.release().catch(() => association.abort());

@@ -1,7 +1,12 @@
 import { implicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import { describeStatus, status } from '../../dicom/status.ts';
+import { commandFields, commandPriority } from '../dimse/command.ts';
+import type { Message } from '../dimse/message.ts';
+import { InvalidPdu } from '../upper-layer/fields.ts';
+import type { AcceptedContext } from '../upper-layer/negotiation.ts';
 import { openAssociation, type ScuOptions } from './association.ts';
 import { describePeer, type Peer } from './errors.ts';
+import type { RequestorAssociation } from './requestorAssociation.ts';
 
 const studyRootFind = '1.2.840.10008.5.1.4.1.2.2.1';
 const tags = { sopInstanceUID: 0x00080018, queryRetrieveLevel: 0x00080052, studyInstanceUID: 0x0020000d, seriesInstanceUID: 0x0020000e } as const;
@@ -27,7 +32,7 @@ export async function findInstances(peer: Peer, studyInstanceUID: string, series
     if (!context) throw new QueryRefused(`${describePeer(peer)} does not accept Study Root FIND (PS3.4 C.6.2)`);
     const found = new Set<string>();
     for (const seriesInstanceUID of seriesInstanceUIDs) {
-      const answer = await association.find({ context, identifier: identifierOf(studyInstanceUID, seriesInstanceUID), maxMatches }, (match) => {
+      const answer = await findOn(association, { context, identifier: identifierOf(studyInstanceUID, seriesInstanceUID), maxMatches }, (match) => {
         const uid = uidOf(match, tags.sopInstanceUID);
         if (uid) found.add(uid);
       });
@@ -37,6 +42,43 @@ export async function findInstances(peer: Peer, studyInstanceUID: string, series
   } finally {
     await association.release().catch(() => association.abort());
   }
+}
+
+/** A C-FIND; its identifier is encoded in the context's transfer syntax. */
+interface FindRequest {
+  readonly context: AcceptedContext;
+  readonly identifier: Buffer;
+  /** More matches than that end the association. */
+  readonly maxMatches: number;
+}
+
+/**
+ * C-FIND (PS3.7 9.1.2).
+ *
+ * @param onMatch gets the identifier of each pending response, in the context's transfer syntax
+ * @returns the last status
+ */
+async function findOn(association: RequestorAssociation, { context, identifier, maxMatches }: FindRequest, onMatch: (identifier: Buffer) => void): Promise<number> {
+  let matches = 0;
+  const command = { affectedSOPClassUID: context.abstractSyntaxUID, commandField: commandFields.cFindRequest, priority: commandPriority.medium };
+  const last = await association.request({ name: 'C-FIND-RQ', context, command, dataSet: [identifier], onPending: async (dataSet) => {
+    if (++matches > maxMatches) throw new InvalidPdu(`a C-FIND has more than ${maxMatches} matches`);
+    if (dataSet) onMatch(await joined(dataSet));
+  } });
+  return last.status ?? 0;
+}
+
+const maxIdentifierBytes = 1024 * 1024;
+
+async function joined(dataSet: NonNullable<Message['dataSet']>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of dataSet) {
+    length += piece.length;
+    if (length > maxIdentifierBytes) throw new InvalidPdu('an identifier is longer than 1 MiB');
+    pieces.push(Buffer.from(piece));
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Implicit VR Little Endian (PS3.5 A.1), ascending. */

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
-import { verificationSopClassUID } from '../../dicom/sopClasses.ts';
 import { statusClass } from '../../dicom/status.ts';
-import { commandFields, commandPriority, noDataSet, responseBit, withDataSet } from '../dimse/command.ts';
+import { noDataSet, responseBit, withDataSet } from '../dimse/command.ts';
 import { MessageReader, dataSetPdus, encodeCommandMessage, fragmentLength, type Message } from '../dimse/message.ts';
 import type { CommandSet } from '../services/service.ts';
 import { UpperLayer } from '../upper-layer/association.ts';
@@ -12,20 +11,16 @@ import type { AbortIndication, UpperLayerUser } from '../upper-layer/primitives.
 import type { ScuTimeouts } from './association.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable, describePeer, type Peer } from './errors.ts';
 
-/** One instance to send; its data set is encoded in the context's transfer syntax, without file meta information. */
-export interface StoreRequest {
+/** A request as a service makes it; Message ID and Command Data Set Type are the association's to say. */
+export interface OutgoingRequest {
+  /** As errors name it: `C-STORE-RQ`. */
+  readonly name: string;
   readonly context: AcceptedContext;
-  readonly sopInstanceUID: string;
-  readonly dataSet: AsyncIterable<Buffer>;
-  /** Set when the C-STORE is a sub-operation of a C-MOVE (PS3.7 9.1.1.1). */
-  readonly moveOriginator?: { readonly aeTitle: string; readonly messageID: number };
-}
-
-/** What the peer answered (PS3.7 9.1.1.1.9; `dicom/status.ts` for its meaning). */
-export interface StoreResponse {
-  readonly status: number;
-  readonly errorComment?: string;
-  readonly offendingElement?: readonly number[];
+  readonly command: Omit<CommandSet, 'messageID' | 'commandDataSetType'>;
+  /** Encoded in the context's transfer syntax. */
+  readonly dataSet?: AsyncIterable<Buffer> | Iterable<Buffer>;
+  /** Takes the data set of each response that others follow (PS3.7 C.5); without it the first response is the last. */
+  readonly onPending?: (dataSet: Message['dataSet']) => Promise<void>;
 }
 
 interface RequestorOptions {
@@ -43,19 +38,9 @@ interface Pending {
   arrived: PromiseWithResolvers<void>;
 }
 
-/** A C-FIND; its identifier is encoded in the context's transfer syntax. */
-export interface FindRequest {
-  readonly context: AcceptedContext;
-  readonly identifier: Buffer;
-  /** More matches than that end the association. */
-  readonly maxMatches: number;
-}
-
-const maxIdentifierBytes = 1024 * 1024;
-
 const maxMessageID = 0xffff;
 
-/** An association that we opened (see `openAssociation`). One request at a time; any error ends it. */
+/** An association that we opened (see `openAssociation`). It carries the requests of `echo`, `store` and `find`, one at a time; any error ends it. */
 export class RequestorAssociation implements UpperLayerUser {
   readonly #peer: Peer;
   readonly #options: RequestorOptions;
@@ -98,6 +83,11 @@ export class RequestorAssociation implements UpperLayerUser {
     await this.#within(associateMs, 'did not answer A-ASSOCIATE-RQ', this.#confirmed.promise);
   }
 
+  /** `CALLED at host:port (calling as CALLING)`. */
+  get peerName(): string {
+    return describePeer(this.#peer);
+  }
+
   /** The presentation contexts that the peer accepted. */
   get contexts(): readonly AcceptedContext[] {
     return [...this.#contexts.values()];
@@ -116,67 +106,20 @@ export class RequestorAssociation implements UpperLayerUser {
     return this.#accept?.presentationContexts.find((context) => context.id === proposed?.id)?.result;
   }
 
-  /** C-ECHO (PS3.7 9.1.5). @returns the status */
-  async echo(): Promise<number> {
-    const context = this.findContext(verificationSopClassUID);
-    if (!context) throw new Error(`${describePeer(this.#peer)} did not accept the Verification SOP Class`);
-    const command = { commandField: commandFields.cEchoRequest, affectedSOPClassUID: verificationSopClassUID, commandDataSetType: noDataSet };
-    return (await this.#request('C-ECHO-RQ', context.id, command)).status ?? 0;
-  }
-
   /**
-   * C-STORE (PS3.7 9.1.1). Reads the data set as fast as the peer takes it.
+   * Sends a request and waits for its last response. Reads the data set as fast as the peer takes it.
    *
    * @throws the data set's own error, after the association was aborted: a message cannot be left unfinished
    */
-  async store({ context, sopInstanceUID, dataSet, moveOriginator }: StoreRequest): Promise<StoreResponse> {
-    const response = await this.#request('C-STORE-RQ', context.id, {
-      affectedSOPClassUID: context.abstractSyntaxUID, commandField: commandFields.cStoreRequest, priority: commandPriority.medium,
-      commandDataSetType: withDataSet, affectedSOPInstanceUID: sopInstanceUID,
-      ...(moveOriginator && { moveOriginatorApplicationEntityTitle: moveOriginator.aeTitle, moveOriginatorMessageID: moveOriginator.messageID }),
-    }, dataSet);
-    const { status = 0, errorComment, offendingElement } = response;
-    return { status, ...(errorComment !== undefined && { errorComment }), ...(offendingElement && { offendingElement }) };
-  }
-
-  /**
-   * C-FIND (PS3.7 9.1.2).
-   *
-   * @param onMatch gets the identifier of each pending response, in the context's transfer syntax
-   * @returns the last status
-   */
-  async find({ context, identifier, maxMatches }: FindRequest, onMatch: (identifier: Buffer) => void): Promise<number> {
-    let matches = 0;
-    const command = { affectedSOPClassUID: context.abstractSyntaxUID, commandField: commandFields.cFindRequest, priority: commandPriority.medium, commandDataSetType: withDataSet };
-    const last = await this.#request('C-FIND-RQ', context.id, command, one(identifier), async (dataSet) => {
-      if (++matches > maxMatches) throw new InvalidPdu(`a C-FIND has more than ${maxMatches} matches`);
-      if (dataSet) onMatch(await joined(dataSet));
-    });
-    return last.status ?? 0;
-  }
-
-  /** Releases the association (PS3.8 7.2). Does nothing when it is over. */
-  async release(): Promise<void> {
-    if (this.#isBroken) return;
-    this.#upperLayer.release();
-    await this.#within(this.#options.timeouts.releaseMs, 'did not answer A-RELEASE-RQ', this.#released.promise);
-  }
-
-  abort(): void {
-    this.#break(new AssociationAborted(this.#peer, { by: 'provider', source: 0, reason: 0, sentence: 'it was aborted here' }));
-  }
-
-  /** @param onPending takes each response that others follow (PS3.7 C.5); without it the first response is the last */
-  async #request(name: string, contextId: number, fields: Omit<CommandSet, 'messageID'>, dataSet?: AsyncIterable<Buffer>,
-    onPending?: (dataSet: Message['dataSet']) => Promise<void>): Promise<CommandSet> {
+  async request({ name, context, command, dataSet, onPending }: OutgoingRequest): Promise<CommandSet> {
     if (this.#isBroken) throw this.#failure;
     if (this.#pending) throw new Error('an association carries one request at a time');
-    this.#messageID = (this.#messageID % maxMessageID) + 1;
-    const pending: Pending = { messageID: this.#messageID, responses: [], arrived: Promise.withResolvers() };
+    const messageID = this.#messageID = (this.#messageID % maxMessageID) + 1;
+    const pending: Pending = { messageID, responses: [], arrived: Promise.withResolvers() };
     this.#pending = pending;
     try {
-      this.#upperLayer.send([encodeCommandMessage(contextId, { ...fields, messageID: this.#messageID }, this.#peerMaxLengthBytes)]);
-      if (dataSet) await this.#sendDataSet(contextId, dataSet);
+      this.#upperLayer.send([encodeCommandMessage(context.id, { ...command, messageID, commandDataSetType: dataSet ? withDataSet : noDataSet }, this.#peerMaxLengthBytes)]);
+      if (dataSet) await this.#sendDataSet(context.id, dataSet);
       for (;;) {
         const response = await this.#nextResponse(pending, name);
         if (!onPending || statusClass(response.command.status ?? 0) !== 'pending') {
@@ -193,6 +136,17 @@ export class RequestorAssociation implements UpperLayerUser {
     }
   }
 
+  /** Releases the association (PS3.8 7.2). Does nothing when it is over. */
+  async release(): Promise<void> {
+    if (this.#isBroken) return;
+    this.#upperLayer.release();
+    await this.#within(this.#options.timeouts.releaseMs, 'did not answer A-RELEASE-RQ', this.#released.promise);
+  }
+
+  abort(): void {
+    this.#break(new AssociationAborted(this.#peer, { by: 'provider', source: 0, reason: 0, sentence: 'it was aborted here' }));
+  }
+
   async #nextResponse(pending: Pending, name: string): Promise<Message> {
     for (;;) {
       const response = pending.responses.shift();
@@ -202,7 +156,7 @@ export class RequestorAssociation implements UpperLayerUser {
     }
   }
 
-  async #sendDataSet(contextId: number, dataSet: AsyncIterable<Buffer>): Promise<void> {
+  async #sendDataSet(contextId: number, dataSet: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
     for await (const pdu of dataSetPdus(contextId, dataSet, this.#peerMaxLengthBytes)) {
       if (this.#isBroken) throw this.#failure;
       if (!this.#upperLayer.send(pdu)) await this.#within(this.#options.timeouts.responseMs, 'took nothing of a data set', this.#upperLayer.drained());
@@ -285,19 +239,4 @@ export class RequestorAssociation implements UpperLayerUser {
 
   // A requestor is not asked for an association.
   associateIndication(): void {}
-}
-
-async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
-}
-
-async function joined(dataSet: NonNullable<Message['dataSet']>): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of dataSet) {
-    length += piece.length;
-    if (length > maxIdentifierBytes) throw new InvalidPdu('an identifier is longer than 1 MiB');
-    pieces.push(Buffer.from(piece));
-  }
-  return Buffer.concat(pieces);
 }

@@ -1,6 +1,23 @@
+import { commandFields, commandPriority } from '../dimse/command.ts';
+import type { AcceptedContext } from '../upper-layer/negotiation.ts';
 import { maxContexts, openAssociation, type ContextProposal, type ScuOptions } from './association.ts';
 import type { Peer } from './errors.ts';
-import type { RequestorAssociation, StoreRequest } from './requestorAssociation.ts';
+import type { RequestorAssociation } from './requestorAssociation.ts';
+
+/** One C-STORE; its data set is encoded in the context's transfer syntax, without file meta information. */
+interface StoreRequest {
+  readonly context: AcceptedContext;
+  readonly sopInstanceUID: string;
+  readonly dataSet: AsyncIterable<Buffer>;
+  /** Set when the C-STORE is a sub-operation of a C-MOVE (PS3.7 9.1.1.1). */
+  readonly moveOriginator?: { readonly aeTitle: string; readonly messageID: number };
+}
+
+/** What the peer answered (PS3.7 9.1.1.1.9; `dicom/status.ts` for its meaning). */
+interface StoreResponse {
+  readonly status: number;
+  readonly errorComment?: string;
+}
 
 /** An instance to be sent as it is. */
 export interface InstanceToSend {
@@ -54,14 +71,23 @@ export function planAssociations(instances: readonly InstanceToSend[]): readonly
   return batches.map((batch) => ({ instances: batch.instances, contexts: [...batch.contexts.values()] }));
 }
 
+/** C-STORE (PS3.7 9.1.1). @throws as `RequestorAssociation.request` */
+export async function storeOn(association: RequestorAssociation, { context, sopInstanceUID, dataSet, moveOriginator }: StoreRequest): Promise<StoreResponse> {
+  const { status = 0, errorComment } = await association.request({ name: 'C-STORE-RQ', context, dataSet, command: {
+    affectedSOPClassUID: context.abstractSyntaxUID, commandField: commandFields.cStoreRequest, priority: commandPriority.medium, affectedSOPInstanceUID: sopInstanceUID,
+    ...(moveOriginator && { moveOriginatorApplicationEntityTitle: moveOriginator.aeTitle, moveOriginatorMessageID: moveOriginator.messageID }),
+  } });
+  return { status, ...(errorComment !== undefined && { errorComment }) };
+}
+
 async function storeOne(association: RequestorAssociation, instance: InstanceToSend, options: StoreOptions): Promise<StoreResult> {
   const { sopClassUID, sopInstanceUID, transferSyntaxUID } = instance;
   const context = association.findContext(sopClassUID, transferSyntaxUID);
   if (!context) return { outcome: 'notAccepted', sopInstanceUID, contextResult: association.contextResult(sopClassUID, transferSyntaxUID) };
-  const { status, errorComment } = await association.store({
+  const response = await storeOn(association, {
     context, sopInstanceUID, dataSet: instance.open(), ...(options.moveOriginator && { moveOriginator: options.moveOriginator }),
   });
-  return { outcome: 'answered', sopInstanceUID, status, ...(errorComment !== undefined && { errorComment }) };
+  return { outcome: 'answered', sopInstanceUID, ...response };
 }
 
 /**

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { explicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import { openAssociation } from '../../edge-gateway/scu/association.ts';
+import { storeOn } from '../../edge-gateway/scu/store.ts';
 import { storeInstances, type InstanceToSend } from '../../edge-gateway/scu/store.ts';
 import { openPack } from '../../edge-gateway/spool/reader.ts';
 import { readPackHeaders } from '../../stores/packs/packHeaders.ts';
@@ -40,7 +41,7 @@ class GoodSender {
     const [context] = association.contexts;
     for (let number = 1; !this.#stopped; number++) {
       const sopInstanceUID = `1.2.3.4.${number}`;
-      const { status } = await association.store({ context: context!, sopInstanceUID, dataSet: Readable.from([aDataSet({ sopInstanceUID, pixelBytes: 20_000 })]) });
+      const { status } = await storeOn(association, { context: context!, sopInstanceUID, dataSet: Readable.from([aDataSet({ sopInstanceUID, pixelBytes: 20_000 })]) });
       this.statuses.push(status);
       await sleep(20);
     }

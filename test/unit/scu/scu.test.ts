@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { openAssociation } from '../../../edge-gateway/scu/association.ts';
 import { echo } from '../../../edge-gateway/scu/echo.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable, type Peer } from '../../../edge-gateway/scu/errors.ts';
-import { planAssociations, storeInstances, type InstanceToSend, type StoreResult } from '../../../edge-gateway/scu/store.ts';
+import { planAssociations, storeInstances, storeOn, type InstanceToSend, type StoreResult } from '../../../edge-gateway/scu/store.ts';
 import { aDicomServer, closeDicomServers, until } from '../../support/aDicomServer.ts';
 import { ctImage, explicitLE, implicitLE, item, pdu, pdv } from '../../support/scriptedPeer.ts';
 
@@ -299,7 +299,7 @@ describe('an association that does not come about or breaks', () => {
   it('throws the same error again for each request after it', async () => {
     const port = await aScriptedAcceptor(associateAC(), pdu(7, Buffer.alloc(4)));
     const association = await openAssociation({ ...peerAt(port), contexts });
-    const store = (): Promise<unknown> => association.store({ context: association.contexts[0]!, sopInstanceUID: '1.2', dataSet: anInstance('1.2', Buffer.alloc(2)).open() });
+    const store = (): Promise<unknown> => storeOn(association, { context: association.contexts[0]!, sopInstanceUID: '1.2', dataSet: anInstance('1.2', Buffer.alloc(2)).open() });
 
     await assert.rejects(store(), AssociationAborted);
 
