@@ -1,5 +1,6 @@
 import { isGatewayId, isTenantId } from '../domain/tenant.ts';
 import type { CloudTarget } from './cloudArchive.ts';
+import { defaultKeepHours } from './spool/kept.ts';
 import type { TlsFiles } from './tls.ts';
 
 /** What the gateway process is told by its environment. */
@@ -30,6 +31,8 @@ export interface GatewayConfig {
     readonly dir: string;
     readonly minFreeBytes: number | undefined;
     readonly maxSpoolBytes: number | undefined;
+    /** How long packs are kept after their release; 0: not at all. */
+    readonly keepMs: number;
   };
   /** The cloud's API, for queries and retrievals; undefined: they are not offered. */
   readonly cloud: CloudTarget | undefined;
@@ -70,6 +73,7 @@ export function readConfig(env: Environment): GatewayConfig {
       dir: read.text('PACS_SPOOL_DIR'),
       minFreeBytes: read.whole('PACS_SPOOL_MIN_FREE_BYTES', undefined),
       maxSpoolBytes: read.whole('PACS_SPOOL_MAX_BYTES', undefined),
+      keepMs: read.whole('PACS_SPOOL_KEEP_HOURS', defaultKeepHours, 100_000)! * 3_600_000,
     },
     cloud: readCloud(read),
     maxMatches: read.whole('PACS_QUERY_MAX_MATCHES', 100_000, 10_000_000)!,

@@ -13,6 +13,7 @@ import { queryRetrieve } from './services/queryRetrieve.ts';
 import { composeSession } from './services/session.ts';
 import { openStorageSession } from './services/storage.ts';
 import { systemClock, type Clock } from './spool/clock.ts';
+import { KeptPacks } from './spool/kept.ts';
 import { Spool } from './spool/spool.ts';
 import { Watermark, readSpace } from './spool/watermark.ts';
 import { Starter } from './starter.ts';
@@ -53,7 +54,8 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
     (dicom.urgentCallingAETitles.includes(callingAETitle) ? priorities.urgent : priorities.ingest);
   const spool: Spool = new Spool({ spoolDir: config.spool.dir, tenantId, gatewayId, clock, log, onWork: (record, cameBack) => starter.notice(record, cameBack) });
   const starter: Starter = new Starter({ client, spool, clock, log, isAboutTheMessage, random: Math.random, priorityOf });
-  const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes });
+  const kept = new KeptPacks({ spoolDir: config.spool.dir, keepMs: config.spool.keepMs, clock, log });
+  const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes, kept });
   const cloud = config.cloud && queryRetrieve({
     archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, tenantId, gatewayId, retrievals, log });
   const openSession: OpenSession = composeSession([
@@ -64,15 +66,17 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
     limits: { maxAssociations: dicom.maxAssociations, artimTimeoutMs: dicom.artimTimeoutMs, idleTimeoutMs: dicom.idleTimeoutMs },
     openSession, logger: log,
   });
-  const metrics = createMetrics({ spool: () => spool.totals(), server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes, hasRoom: () => watermark.noRoom() === undefined });
+  const metrics = createMetrics({ spool: () => spool.totals(), kept, server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes, hasRoom: () => watermark.noRoom() === undefined });
   let state: 'starting' | 'listening' | 'stopped' = 'starting';
   const http = createGatewayHttp({ ...config.http, isListening: () => state === 'listening', registry: metrics.registry, status: () => ({
     tenantId, gatewayId, state, instances: metrics.instances(), associations: server.stats(), spool: spool.totals(),
     setAside: spool.setAside().slice(0, maxShownPacks).map(({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes }) => ({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes })),
-    freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
+    kept: { packs: kept.count, bytes: kept.bytes }, freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
   const housekeeping = repeat(housekeepingMs, log, async (round) => {
-    await watermark.poll();
     await spool.sweep();
+    await kept.look();
+    await watermark.poll();
+    await watermark.makeRoom();
     if (round % reviewEvery !== 0) return;
     starter.review(spool.records());
     await renewTls();
@@ -86,6 +90,7 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
     start: async () => {
       const { port: httpPort } = await http.listen();
       await spool.recover();
+      await kept.look();
       await watermark.poll();
       housekeeping.start();
       const { port: dicomPort, tlsPort: dicomTlsPort } = await server.listen();

@@ -1,10 +1,12 @@
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { DicomServerStats } from './server.ts';
+import type { KeptPacks } from './spool/kept.ts';
 import type { SpoolTotals } from './spool/spool.ts';
 import type { StarterState } from './starter.ts';
 
 export interface MetricsDeps {
   readonly spool: () => SpoolTotals;
+  readonly kept: Pick<KeptPacks, 'count' | 'bytes'>;
   readonly server: () => DicomServerStats;
   readonly starter: () => StarterState;
   readonly freeBytes: () => number;
@@ -37,7 +39,9 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   gauge('waiting_instances', 'Instances in closed packs that the cloud has not released', () => deps.spool().waitingInstances);
   gauge('set_aside_packs', 'Packs that a person gave up and the gateway keeps', () => deps.spool().setAsidePacks);
   gauge('set_aside_instances', 'Instances in packs that a person gave up', () => deps.spool().setAsideInstances);
-  gauge('spool_bytes', 'Bytes in the spool', () => deps.spool().bytes);
+  gauge('spool_bytes', 'Bytes in the spool, without packs that are kept after their release', () => deps.spool().bytes);
+  gauge('kept_packs', 'Packs that the cloud has and the gateway keeps while there is room', () => deps.kept.count);
+  gauge('kept_bytes', 'Bytes of kept packs', () => deps.kept.bytes);
   gauge('free_bytes', 'Free bytes on the disk of the spool', deps.freeBytes);
   gauge('no_room', '1 while instances are refused with A700 because the disk or the spool is full', () => (deps.hasRoom() ? 0 : 1));
   gauge('associations_untold', 'Associations of which the cloud has not been told all', () => deps.starter().behind);

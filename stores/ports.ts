@@ -30,6 +30,8 @@ export interface PackFile {
 export interface PackSpool {
   /** @returns undefined when the disk does not have the pack (any more) */
   open(pack: SpooledPack): Promise<(PackFile & { readonly instances: readonly PackedInstance[] }) | undefined>;
+  /** @returns the pack wherever the disk still has it, released or not, its bytes unproven; undefined when it has not */
+  find(pack: Pick<SpooledPack, 'packId' | 'associationId'>): Promise<PackFile | undefined>;
   /** The cloud has the pack for good: the disk may forget it. Idempotent. */
   release(pack: SpooledPack): Promise<void>;
   /** A person gave the pack up: the disk keeps it where it is not told any more. Idempotent; a pack gone is no error. */

@@ -98,7 +98,7 @@ const routeActivities = ({ config, stores, client }: Deps): RouteActivities => (
 });
 
 const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities => {
-  const spool = spoolReader(edge.spoolDir);
+  const spool = spoolReader(edge.spoolDir, { keep: edge.keepsPacks });
   return {
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),

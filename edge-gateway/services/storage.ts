@@ -13,7 +13,7 @@ import { DataSetInterrupted, type AssociationEnd, type AssociationInfo, type Dim
 
 export interface StorageDeps {
   readonly spool: { open(info: AssociationInfo): SpoolSession };
-  readonly watermark: Pick<Watermark, 'noRoom' | 'mustStop' | 'wrote'>;
+  readonly watermark: Pick<Watermark, 'noRoom' | 'mustStop' | 'makeRoom' | 'wrote'>;
   readonly log: Logger;
   /** Every answered request: for counting. */
   readonly onAnswer?: (status: number, lengthBytes: number) => void;
@@ -74,6 +74,7 @@ async function store(deps: StorageDeps, spool: SpoolSession, request: DimseReque
   const identity = identityOf(request);
   const { dataSet } = request;
   if (dataSet === undefined) throw new Refusal(status.mistypedArgument, 'C-STORE-RQ without a data set');
+  await deps.watermark.makeRoom();
   refuseWithoutRoom(deps.watermark);
   const incoming = spool.receive(identity);
   try {
@@ -95,13 +96,17 @@ async function receive(watermark: StorageDeps['watermark'], incoming: IncomingIn
     await incoming.place(seriesOf(scanner, identity));
   };
   await incoming.push(encodeFileMeta(identity));
-  const lengthBytes = await request.dataSet!.consume((fragment) => {
+  const write = (fragment: Buffer): void | Promise<void> => {
     if (watermark.mustStop()) throw new Refusal(status.outOfResources, 'The disk of the gateway is full');
     watermark.wrote(fragment.length);
     if (placed) return incoming.push(fragment);
     scanner.push(fragment);
     if (scanner.state === 'scanning') return incoming.push(fragment);
     return place().then(() => incoming.push(fragment));
+  };
+  const lengthBytes = await request.dataSet!.consume((fragment) => {
+    const room = watermark.makeRoom();
+    return room === undefined ? write(fragment) : room.then(() => write(fragment));
   });
   if (!placed) {
     scanner.end();

@@ -9,8 +9,11 @@ export const journalName = 'journal.jsonl';
 export const openPackName = (file: number): string => `open-${file}.tar`;
 export const sideName = (file: number): string => `side-${file}.part`;
 export const packName = (packId: string): string => `${packId}.tar`;
-/** What a pack's tar is renamed to when the cloud has released it; then it is cut to length 0. */
+/** The mark of a pack that the cloud has released; empty, it says that the tar is nobody's business any more. */
 export const releasedName = (packId: string): string => `${packId}.released`;
+/** Where packs lie that the cloud has released and the gateway keeps for a while, each under its ID. */
+export const keptFolder = (spoolDir: string): string => join(spoolDir, 'kept');
+export const keptPath = (spoolDir: string, packId: string): string => join(keptFolder(spoolDir), packName(packId));
 /** What a pack's tar is renamed to when a person gave it up; renamed back by hand, it is told again. */
 export const asideName = (packId: string): string => `${packId}.aside.tar`;
 /** Beside it: who gave it up, when and why. */

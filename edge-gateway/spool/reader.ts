@@ -1,9 +1,9 @@
-import { access, open, rename, truncate, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, rename, truncate, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PackedInstance } from '../../domain/instance.ts';
 import type { GivenUp, SpooledPack } from '../../domain/pack.ts';
 import { endOfArchiveBytes } from '../../domain/packTar.ts';
-import { asideName, asideNoteName, associationFolder, isDiskFull, isMissing, isPackId, packName, releasedName, syncFolder } from './paths.ts';
+import { asideName, asideNoteName, associationFolder, isDiskFull, isMissing, isPackId, keptFolder, keptPath, packName, releasedName, syncFolder } from './paths.ts';
 import { PackUnreadable, readManifest, readUpTo } from './tarScan.ts';
 
 /** A closed pack opened for reading by range, with its manifest. */
@@ -26,10 +26,7 @@ export interface SpooledPackFile {
  */
 export async function openPack(spoolDir: string, pack: SpooledPack): Promise<SpooledPackFile | undefined> {
   const path = packPath(spoolDir, pack, packName);
-  const file = await open(path, 'r').catch((error: unknown) => {
-    if (isMissing(error)) return undefined;
-    throw error;
-  });
+  const file = await openIfThere(path);
   if (file === undefined) return undefined;
   try {
     const { size } = await file.stat();
@@ -39,11 +36,7 @@ export async function openPack(spoolDir: string, pack: SpooledPack): Promise<Spo
       lengthBytes: size,
       instances,
       close: () => file.close(),
-      read: async (offsetBytes, lengthBytes, space) => {
-        const bytes = await readUpTo(file, offsetBytes, lengthBytes, space);
-        if (bytes.length < lengthBytes) throw new PackUnreadable('The pack ends before the range that was asked for.');
-        return bytes;
-      },
+      read: readFrom(file),
     };
   } catch (error) {
     await file.close();
@@ -52,19 +45,70 @@ export async function openPack(spoolDir: string, pack: SpooledPack): Promise<Spo
 }
 
 /**
- * The cloud has the pack for good: frees its room, durably. Idempotent. The tar is renamed to a mark, in one step, so
- * that pack and mark never both exist or both miss; the gateway process, which owns the folder, removes it with the
- * last mark. A folder that is gone was released completely.
+ * Opens a pack wherever the disk still has it: kept after its release, not released yet, or set aside. Its bytes are compared with
+ * nothing here: the reader knows the index.
+ *
+ * @returns undefined when the disk does not have it
  */
-export async function releasePack(spoolDir: string, pack: SpooledPack): Promise<void> {
-  const mark = packPath(spoolDir, pack, releasedName);
+export async function findPack(spoolDir: string, { packId, associationId }: Pick<SpooledPack, 'packId' | 'associationId'>): Promise<Omit<SpooledPackFile, 'instances'> | undefined> {
+  if (!isPackId(packId)) throw new RangeError('This is not the ID of a pack.');
+  const folder = associationFolder(spoolDir, associationId);
+  for (const path of [keptPath(spoolDir, packId), join(folder, packName(packId)), join(folder, asideName(packId))]) {
+    const file = await openIfThere(path);
+    if (file === undefined) continue;
+    try {
+      return { lengthBytes: (await file.stat()).size, read: readFrom(file), close: () => file.close() };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The cloud has the pack for good. Its tar is kept for a while, or its room is freed at once; either way a mark says, durably, that it
+ * is released, and the gateway process, which owns the folder, removes it with the last mark. Idempotent. A folder that is gone was
+ * released completely.
+ */
+export async function releasePack(spoolDir: string, pack: SpooledPack, { keep }: { readonly keep: boolean } = { keep: false }): Promise<void> {
   try {
-    await ignoreMissing(rename(packPath(spoolDir, pack, packName), mark));
-    await ignoreMissing(truncate(mark, 0));
+    if (!keep || !await keepPack(spoolDir, pack)) await forgetPack(spoolDir, pack);
     await syncFolder(associationFolder(spoolDir, pack.associationId));
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
+}
+
+/**
+ * The mark first: a pack that has both waits still, so that a death between them is made good by the next attempt. Then the tar moves in
+ * one step, so that it is never in both places.
+ *
+ * @returns false when the disk has no room for the mark: the pack is to be forgotten then
+ */
+async function keepPack(spoolDir: string, pack: SpooledPack): Promise<boolean> {
+  const tar = packPath(spoolDir, pack, packName);
+  if (!await exists(tar)) return true;
+  try {
+    await mkdir(keptFolder(spoolDir), { recursive: true });
+    await (await open(packPath(spoolDir, pack, releasedName), 'a')).close();
+  } catch (error) {
+    if (isDiskFull(error)) return false;
+    throw error;
+  }
+  await syncFolder(associationFolder(spoolDir, pack.associationId));
+  const now = new Date();
+  await utimes(tar, now, now);
+  await ignoreMissing(rename(tar, keptPath(spoolDir, pack.packId)));
+  await syncFolder(keptFolder(spoolDir));
+  return true;
+}
+
+/** The tar becomes the mark in one step, so that they never both miss, and is cut to nothing. Needs no room. */
+async function forgetPack(spoolDir: string, pack: SpooledPack): Promise<void> {
+  const mark = packPath(spoolDir, pack, releasedName);
+  await ignoreMissing(rename(packPath(spoolDir, pack, packName), mark));
+  await ignoreMissing(truncate(mark, 0));
 }
 
 /**
@@ -105,10 +149,11 @@ async function writeNote(path: string, text: string): Promise<void> {
   }
 }
 
-/** The calls that the worker of role `edge` needs, for one spool folder. */
-export const spoolReader = (spoolDir: string) => ({
+/** The calls that the worker of role `edge` needs, for one spool folder; `keep`: packs are kept for a while when they are released. */
+export const spoolReader = (spoolDir: string, keeping: { readonly keep: boolean }) => ({
   open: (pack: SpooledPack) => openPack(spoolDir, pack),
-  release: (pack: SpooledPack) => releasePack(spoolDir, pack),
+  find: (pack: Pick<SpooledPack, 'packId' | 'associationId'>) => findPack(spoolDir, pack),
+  release: (pack: SpooledPack) => releasePack(spoolDir, pack, keeping),
   setAside: (pack: SpooledPack, why: GivenUp) => setAsidePack(spoolDir, pack, why),
 });
 
@@ -116,6 +161,17 @@ function packPath(spoolDir: string, pack: SpooledPack, name: (packId: string) =>
   if (!isPackId(pack.packId)) throw new RangeError('This is not the ID of a pack.');
   return join(associationFolder(spoolDir, pack.associationId), name(pack.packId));
 }
+
+const openIfThere = (path: string): Promise<FileHandle | undefined> => open(path, 'r').catch((error: unknown) => {
+  if (isMissing(error)) return undefined;
+  throw error;
+});
+
+const readFrom = (file: FileHandle): SpooledPackFile['read'] => async (offsetBytes, lengthBytes, space) => {
+  const bytes = await readUpTo(file, offsetBytes, lengthBytes, space);
+  if (bytes.length < lengthBytes) throw new PackUnreadable('The pack ends before the range that was asked for.');
+  return bytes;
+};
 
 const exists = (path: string): Promise<boolean> => access(path).then(() => true, (error: unknown) => {
   if (isMissing(error)) return false;

@@ -159,7 +159,8 @@ async function toRecord(folder: Folder, how: AssociationEnd): Promise<Associatio
   const packs = new Map(linesOf(folder, 'closed').map(({ pack }) => {
     const { packId } = pack;
     const isGone = !folder.names.has(packName(packId));
-    return [packId, { pack, setAside: isGone && folder.names.has(asideName(packId)), released: isGone && folder.names.has(releasedName(packId)) }];
+    const setAside = isGone && folder.names.has(asideName(packId));
+    return [packId, { pack, setAside, released: isGone && !setAside && folder.names.has(releasedName(packId)) }];
   }));
   if (packs.size === 0) return undefined;
   const { tenantId, origin } = linesOf(folder, 'association')[0]!;

@@ -106,15 +106,16 @@ export class Spool {
       throw error;
     });
     const cameBack: string[] = [];
-    // A rename while the folder is read may show neither name, or both: then nothing changes before the next look.
-    const kinds = new Map<string, string>();
-    for (const file of names.map(parseFileName)) if ('packId' in file) kinds.set(file.packId, kinds.has(file.packId) ? 'both' : file.kind);
-    for (const [packId, kind] of kinds) {
+    const files = names.map(parseFileName).filter((file) => 'packId' in file);
+    for (const [packId, found] of Map.groupBy(files, (file) => file.packId)) {
       const state = record.packs.get(packId);
-      if (state === undefined || kind === 'both') continue;
-      if (kind === 'released') state.released = true;
-      if (kind === 'pack' && state.setAside) cameBack.push(packId);
-      state.setAside = kind === 'aside';
+      const has = (kind: 'pack' | 'released' | 'aside'): boolean => found.some((file) => file.kind === kind);
+      // A rename while the folder is read may show neither name, or both: then nothing changes before the next look.
+      if (state === undefined || (has('pack') && has('aside'))) continue;
+      // A mark beside a tar is of a release that was cut short.
+      if (has('pack') && state.setAside) cameBack.push(packId);
+      state.setAside = has('aside');
+      state.released ||= !has('pack') && !has('aside');
     }
     if (isDone(record)) await this.#remove(record.associationId);
     else if (cameBack.length > 0) this.#deps.onWork(record, cameBack);

@@ -166,7 +166,7 @@ export const badInputCases: Readonly<Record<string, Case>> = {
     const nothing = { writev: async (pieces: readonly Buffer[]) => ({ bytesWritten: pieces.reduce((sum, piece) => sum + piece.length, 0), buffers: pieces }) };
     const writer = new BatchWriter(nothing as never, 0);
     const spool = { open: () => ({ receive: () => ({ push: (piece: Buffer) => writer.push(piece), place: async () => undefined, commit: () => Promise.reject(new Error('committed')), discard: async () => undefined }), end: async () => undefined }) };
-    const session = await openStorageSession({ spool: spool as never, watermark: { noRoom: () => undefined, mustStop: () => false, wrote: () => undefined }, log: quiet })({ associationId: 'a' } as never);
+    const session = await openStorageSession({ spool: spool as never, watermark: { noRoom: () => undefined, mustStop: () => false, makeRoom: () => undefined, wrote: () => undefined }, log: quiet })({ associationId: 'a' } as never);
     const first = await Array.fromAsync(anInstance({ instance: '1.2.3' }).open());
     const zeros = Buffer.alloc(1 << 26);
     const dataSet = { consume: async (take: (piece: Buffer) => void | Promise<void>) => {

@@ -50,5 +50,8 @@ export function openSpoolFiles(site: Site): readonly string[] {
   });
 }
 
-/** What lies in the spool's folder. */
-export const spoolFiles = (site: Site): Promise<readonly string[]> => readdir(site.spoolFolder, { recursive: true }).catch(() => []);
+/** What lies in the spool's folder, without the packs that are kept after their release. */
+export async function spoolFiles(site: Site): Promise<readonly string[]> {
+  const names = await readdir(site.spoolFolder, { recursive: true }).catch(() => []);
+  return names.filter((name) => !name.startsWith('kept'));
+}

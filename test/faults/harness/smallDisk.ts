@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 
 /** A disk of its own for the gateway's spool. */
 export interface SmallDisk {
   readonly folder: string;
-  /** Takes what is free, but for so many bytes. */
+  /** Takes what is free and what becomes free, but for so many bytes, until `empty`. */
   fill(leaveBytes: number): void;
   empty(): void;
   unmount(): void;
@@ -20,17 +20,27 @@ export function mountSmallDisk(folder: string, sizeMiB: number): SmallDisk | und
     return undefined;
   }
   const filler = path.join(folder, '.filler');
+  let filling: NodeJS.Timeout | undefined;
+  const fill = (leaveBytes: number): void => {
+    const { bavail, bsize } = statfsSync(folder);
+    try {
+      appendFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
+    } catch {
+      // The gateway was writing, too: full is what was wanted.
+    }
+  };
+  const empty = (): void => {
+    clearInterval(filling);
+    rmSync(filler, { force: true });
+  };
   return {
-    folder,
+    folder, empty,
     fill: (leaveBytes) => {
-      const { bavail, bsize } = statfsSync(folder);
-      try {
-        writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
-      } catch {
-        // The gateway was writing, too: full is what was wanted.
-      }
+      empty();
+      fill(leaveBytes);
+      // Packs that the gateway keeps make room for a while.
+      filling = setInterval(fill, 200, leaveBytes).unref();
     },
-    empty: () => rmSync(filler, { force: true }),
     unmount: () => void execFileSync('umount', ['-l', folder], { stdio: 'ignore' }),
   };
 }

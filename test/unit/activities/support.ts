@@ -59,6 +59,8 @@ export function aPack({ tenantId = aTenant(), studyInstanceUID = aUID(), seriesI
 /** A gateway's disk with these packs. */
 export class MemorySpool implements PackSpool {
   readonly packs: Map<string, APack>;
+  /** packId → a tar that is still there, whatever became of the pack. */
+  readonly kept = new Map<string, Buffer>();
   /** packId → why it was given up. */
   readonly aside = new Map<string, GivenUp>();
   openFiles = 0;
@@ -76,6 +78,13 @@ export class MemorySpool implements PackSpool {
       read: async (offsetBytes, lengthBytes) => found.bytes.subarray(offsetBytes, offsetBytes + lengthBytes),
       close: async () => void this.openFiles--,
     };
+  }
+
+  async find({ packId }: Pick<SpooledPack, 'packId'>): Promise<PackFile | undefined> {
+    const bytes = this.kept.get(packId);
+    if (!bytes) return undefined;
+    this.openFiles++;
+    return { lengthBytes: bytes.length, read: async (offsetBytes, lengthBytes) => bytes.subarray(offsetBytes, offsetBytes + lengthBytes), close: async () => void this.openFiles-- };
   }
 
   async release({ packId }: SpooledPack): Promise<void> {

@@ -28,7 +28,7 @@ describe('spool: a disk that is full', () => {
   it('answers A700 for what does not fit, keeps what did, and goes on when there is room', async function () {
     if (!mounted) this.skip();
     const { spool, told, spoolDir } = await aSpool(folder);
-    const watermark = { noRoom: () => undefined, mustStop: () => false, wrote: () => undefined };
+    const watermark = { noRoom: () => undefined, mustStop: () => false, makeRoom: () => undefined, wrote: () => undefined };
     const session = await openStorageSession({ spool, watermark, log: quiet })(anAssociation());
     const store = (sopInstanceUID: string, pixelBytes: number) =>
       session.handle(aStoreRequest(arriving(aDataSet({ sopInstanceUID, pixelBytes }), 65_536), { sopInstanceUID }));

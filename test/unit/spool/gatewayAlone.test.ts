@@ -16,6 +16,7 @@ class DistantCloud implements FlowClient {
   readonly told: FlowMessage[] = [];
   readonly spoolDir: string;
   away = true;
+  keeps = false;
   calls = 0;
 
   constructor(spoolDir: string) {
@@ -26,7 +27,7 @@ class DistantCloud implements FlowClient {
     this.calls++;
     if (this.away) throw new Error('connect ENETUNREACH');
     this.told.push(message);
-    if (message.news.kind === 'packReady' && message.news.work.kind === 'spooled') await releasePack(this.spoolDir, message.news.work.pack);
+    if (message.news.kind === 'packReady' && message.news.work.kind === 'spooled') await releasePack(this.spoolDir, message.news.work.pack, { keep: this.keeps });
     return 'told';
   }
 
@@ -45,7 +46,7 @@ async function aGatewayAlone(spoolDir: string, env: Readonly<Record<string, stri
   let sent = 0;
   return {
     cloud, clock, gateway,
-    status: async () => JSON.parse(await fetched('/status')) as { noRoom?: string; spool: { waitingPacks: number; bytes: number }; cloud: { problem?: string; behind: number } },
+    status: async () => JSON.parse(await fetched('/status')) as { noRoom?: string; spool: { waitingPacks: number; bytes: number }; kept: { packs: number; bytes: number }; cloud: { problem?: string; behind: number } },
     metric: async (name: string) => Number(new RegExp(`^pacs_gateway_${name} (\\S+)$`, 'm').exec(await fetched('/metrics'))?.[1]),
     /** One association with one instance of about 200 KB. @returns the status */
     send: async (callingAETitle: string): Promise<number> => {
@@ -119,6 +120,31 @@ describe('a gateway alone', function () {
     assert.equal(await alone.send('CT1'), 0);
   });
 
+  /** Sends far more than fits, and every pack is kept when it is released: none may stand in the way of the next. */
+  async function flood(alone: Alone, count: number, mostBytes: number): Promise<void> {
+    Object.assign(alone.cloud, { away: false, keeps: true });
+    alone.clock.pass(30_000);
+    for (let sent = 0; sent < count; sent++) {
+      assert.equal(await alone.send('CT1'), 0, `instance ${sent}`);
+      if (sent % 8 !== 7) continue;
+      // At the pace of a cloud that keeps up, as the gateway sees it once a second.
+      await until(async () => alone.cloud.told.length >= 2 * (sent + 1) && (await alone.status()).spool.waitingPacks === 0, 10_000);
+      await until(async () => (await alone.status()).noRoom === undefined);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      const { spool, kept } = await alone.status();
+      assert.ok(spool.bytes + kept.bytes <= mostBytes, `${spool.bytes} and ${kept.bytes} bytes`);
+    }
+    const { kept } = await alone.status();
+    assert.ok(kept.packs > 3 && kept.bytes > 3 * pixelBytes, `${kept.packs} packs are kept`);
+    assert.deepEqual([await alone.metric('kept_packs'), await alone.metric('kept_bytes')], [kept.packs, kept.bytes]);
+  }
+
+  it('keeps what was released, and never lets that stand in the way of what arrives', async () => {
+    const alone = running = await aGatewayAlone(await aFolder(), { PACS_SPOOL_MIN_FREE_BYTES: '1', PACS_SPOOL_MAX_BYTES: String(12 * pixelBytes) });
+
+    await flood(alone, 40, 12 * pixelBytes);
+  });
+
   describe('on a small disk', () => {
     let folder = '';
     let mounted = false;
@@ -149,6 +175,15 @@ describe('a gateway alone', function () {
 
       await until(async () => (await alone.status()).noRoom === undefined);
       assert.equal(await alone.send('CT1'), 0);
+    });
+
+    it('fills the disk with what is kept, and gives that room up for what arrives', async function () {
+      if (!mounted) this.skip();
+      const alone = running = await aGatewayAlone(folder, { PACS_SPOOL_MIN_FREE_BYTES: '3000000' });
+
+      await flood(alone, 48, 5_000_000);
+
+      assert.ok(await alone.metric('free_bytes') >= 3_000_000, 'what must stay free is free');
     });
   });
 });

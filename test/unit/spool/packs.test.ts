@@ -4,24 +4,15 @@ import { mkdir, readFile, rename, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { packLimits } from '../../../domain/pack.ts';
-import type { SpoolSession } from '../../../edge-gateway/spool/spool.ts';
 import { openPack, releasePack } from '../../../edge-gateway/spool/reader.ts';
 import { packIdOf } from '../../../edge-gateway/spool/openPack.ts';
 import { PackUnreadable } from '../../../edge-gateway/spool/tarScan.ts';
 import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { explicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
-import { aDataSet, aFolder, aSpool, anAssociation, ctImageStorage, filesIn, removeFolders, sha256, until } from './support.ts';
+import { aDataSet, aFolder, aSpool, anAssociation, ctImageStorage, filesIn, removeFolders, sha256, storeBytes as store, until } from './support.ts';
 
 const run = promisify(execFile);
 const aSeries = (seriesInstanceUID = '1.2.3.1') => ({ studyInstanceUID: '1.2.3', seriesInstanceUID });
-
-/** Stores bytes as an instance, without the service around it. */
-async function store(session: SpoolSession, sopInstanceUID: string, bytes: Buffer, series = aSeries()): Promise<void> {
-  const incoming = session.receive({ sopClassUID: ctImageStorage, sopInstanceUID, transferSyntaxUID: explicitVRLittleEndian });
-  await incoming.push(bytes);
-  await incoming.place(series);
-  await incoming.commit();
-}
 
 describe('spool: packs', () => {
   after(removeFolders);

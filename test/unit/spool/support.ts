@@ -6,7 +6,8 @@ import { explicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
 import type { AssociationInfo, DataSetStream, DimseRequest } from '../../../edge-gateway/services/service.ts';
 import type { Clock } from '../../../edge-gateway/spool/clock.ts';
 import type { AssociationRecord } from '../../../edge-gateway/spool/record.ts';
-import { Spool } from '../../../edge-gateway/spool/spool.ts';
+import type { SeriesIdentity } from '../../../edge-gateway/spool/openPack.ts';
+import { Spool, type SpoolSession } from '../../../edge-gateway/spool/spool.ts';
 
 export const ctImageStorage = '1.2.840.10008.5.1.4.1.1.2';
 
@@ -152,6 +153,14 @@ export async function aSpool(spoolDir?: string): Promise<SpoolFixture> {
   const spool = new Spool({ spoolDir: folder, tenantId: 'demo', gatewayId: 'gw1', clock, log: quiet, onWork: (record) => told.push(record) });
   await spool.recover();
   return { spoolDir: folder, clock, spool, told, restarted: () => aSpool(folder) };
+}
+
+/** Stores bytes as an instance, without the service around it. */
+export async function storeBytes(session: SpoolSession, sopInstanceUID: string, bytes: Buffer, series: SeriesIdentity = { studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1' }): Promise<void> {
+  const incoming = session.receive({ sopClassUID: ctImageStorage, sopInstanceUID, transferSyntaxUID: explicitVRLittleEndian });
+  await incoming.push(bytes);
+  await incoming.place(series);
+  await incoming.commit();
 }
 
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');

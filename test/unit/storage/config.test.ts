@@ -10,7 +10,7 @@ describe('gateway configuration', () => {
     assert.deepEqual(config.dicom, { host: '127.0.0.1', port: 11112, tls: undefined, aeTitle: 'PACS', callingAETitles: [], urgentCallingAETitles: [], acceptPrivateStorage: true, maxAssociations: 64,
       artimTimeoutMs: 30_000, idleTimeoutMs: 300_000 });
     assert.deepEqual(config.temporal, { address: '127.0.0.1:7233', namespace: 'pacs' });
-    assert.deepEqual(config.spool, { dir: '/spool', minFreeBytes: undefined, maxSpoolBytes: undefined });
+    assert.deepEqual(config.spool, { dir: '/spool', minFreeBytes: undefined, maxSpoolBytes: undefined, keepMs: 72 * 3_600_000 });
   });
 
   it('names everything that is missing at once', () => {

@@ -8,7 +8,7 @@ import type { NoRoom } from '../../../edge-gateway/spool/watermark.ts';
 import { aDataSet, aSpool, aStoreRequest, anAssociation, arriving, ctImageStorage, filesIn, quiet, removeFolders, type DataSetFields, type SpoolFixture } from '../spool/support.ts';
 
 type StorageSession = Awaited<ReturnType<ReturnType<typeof openStorageSession>>>;
-const roomy = { noRoom: (): NoRoom => undefined, mustStop: () => false, wrote: () => undefined };
+const roomy = { noRoom: (): NoRoom => undefined, mustStop: () => false, makeRoom: (): Promise<void> | undefined => undefined, wrote: () => undefined };
 
 async function aSession(watermark = roomy): Promise<{ readonly fixture: SpoolFixture; readonly session: StorageSession; readonly associationId: string }> {
   const fixture = await aSpool();
