@@ -50,15 +50,18 @@ export const nativeSyntaxes: ReadonlySet<string> = new Set([
   implicitVRLittleEndian, explicitVRLittleEndian, deflatedExplicitVRLittleEndian, explicitVRBigEndian,
 ]);
 
+/** The native transfer syntaxes that files are written in, the better one first: Implicit VR says nothing of private attributes' VRs. */
+export const uncompressedTargets: readonly string[] = [explicitVRLittleEndian, implicitVRLittleEndian];
+
 /**
  * Whether a file can be given in another transfer syntax as far as the two tell; its own pixels may still be of a kind
- * that the codec refuses. Files are written as Explicit VR Little Endian or in a lossless compression.
+ * that the codec refuses. Files are written in Explicit or Implicit VR Little Endian, or in a lossless compression.
  */
 export function canTranscode(from: string, to: string): boolean {
   if (from === to) return true;
   const readable = nativeSyntaxes.has(from) || codecRow(from)?.decodes === true;
-  return readable && (to === explicitVRLittleEndian || codecRow(to)?.encodes === true);
+  return readable && (uncompressedTargets.includes(to) || codecRow(to)?.encodes === true);
 }
 
 /** Transfer syntaxes that files are written in. */
-export const targetSyntaxes: readonly string[] = [explicitVRLittleEndian, ...codecRows.filter(({ encodes }) => encodes).map((each) => each.transferSyntaxUID)];
+export const targetSyntaxes: readonly string[] = [...uncompressedTargets, ...codecRows.filter(({ encodes }) => encodes).map((each) => each.transferSyntaxUID)];

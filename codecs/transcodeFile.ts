@@ -1,10 +1,10 @@
 import { isDataSet, type DicomJson } from '../dicom/json.ts';
 import { imagePixelOf, nativeFrameBits, nativeFrameBytes, type ImagePixel } from '../dicom/imagePixel.ts';
-import { toExplicitLittleEndian } from '../dicom/part10/explicitLittleEndian.ts';
 import { readInstanceHeader, type InstanceHeaderReading } from '../dicom/part10/header.ts';
+import { Inexpressible, isLittleEndian, toLittleEndian } from '../dicom/part10/littleEndian.ts';
 import { withPixels, type NewPixels } from '../dicom/part10/pixelReplacement.ts';
 import { Unreadable } from '../dicom/part10/source.ts';
-import { explicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
+import { explicitVRLittleEndian, implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import { decodeFrame, type DecodedFrame } from './decode.ts';
 import { encodeFrame } from './encode.ts';
 import { CodecError } from './errors.ts';
@@ -25,11 +25,14 @@ export async function transcodeFile(file: Buffer, to: string, maxBytes: number):
     if (from === undefined || stored.unreadable !== undefined) throw new Unreadable(stored.unreadable ?? 'The file has no transfer syntax.');
     if (from === to) return file;
     if (!canTranscode(from, to)) throw new CodecError('unsupported', `A file in transfer syntax ${from} is not given in ${to} here.`);
-    const explicit = nativeSyntaxes.has(from) && from !== explicitVRLittleEndian ? toExplicitLittleEndian(file) : file;
-    if (to === explicitVRLittleEndian && nativeSyntaxes.has(from)) return explicit;
+    if (nativeSyntaxes.has(from) && isLittleEndian(to)) return toLittleEndian(file, to);
+    const explicit = nativeSyntaxes.has(from) && from !== explicitVRLittleEndian ? toLittleEndian(file, explicitVRLittleEndian) : file;
     const reading = explicit === file ? stored : await readInstanceHeader(sourceOf(explicit));
-    return Buffer.concat(withPixels(explicit, await newPixels(explicit, reading, from, to, maxBytes)));
+    const written = isLittleEndian(to) ? explicitVRLittleEndian : to;
+    const transcoded = Buffer.concat(withPixels(explicit, await newPixels(explicit, reading, from, written, maxBytes)));
+    return to === written ? transcoded : toLittleEndian(transcoded, implicitVRLittleEndian);
   } catch (error) {
+    if (error instanceof Inexpressible) throw new CodecError('unsupported', error.message, { cause: error });
     if (error instanceof Unreadable) throw new CodecError('corrupt', error.message, { cause: error });
     throw error;
   }

@@ -1,5 +1,6 @@
 import { classesOf, queryRetrieveClass, type QueryRetrieveLevel } from '../../dicom/queryRetrieve.ts';
 import { status } from '../../dicom/status.ts';
+import { explicitVRLittleEndian, implicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import type { CloudArchive, InstanceName } from '../cloudArchive.ts';
 import { commandFields, commandPriority } from '../dimse/command.ts';
 import type { Logger } from '../logger.ts';
@@ -27,6 +28,9 @@ interface Ready {
   readonly context: ServiceContext;
   readonly dataSet: AsyncIterable<Buffer>;
 }
+
+/** What nearly every instance can be given in comes first, and what keeps the VRs of private attributes before what does not. */
+const rankOf = ({ transferSyntaxUID }: ServiceContext): number => [explicitVRLittleEndian, implicitVRLittleEndian, transferSyntaxUID].indexOf(transferSyntaxUID);
 
 /** C-GET as SCP (PS3.4 C.4.3): each instance is a C-STORE sub-operation on the same association. */
 export const openGet = (deps: GetDeps) => (info: AssociationInfo, link: AssociationLink): DimseService => ({
@@ -98,7 +102,8 @@ class Getting {
     if (!instance) return undefined;
     const { sopInstanceUID, sopClassUID, transferSyntaxUID } = instance;
     const fields = { associationId: this.#info.associationId, sopInstanceUID };
-    const contexts = this.#link.contexts.filter(({ abstractSyntaxUID, requestorIsScp }) => requestorIsScp && abstractSyntaxUID === sopClassUID);
+    const contexts = this.#link.contexts.filter(({ abstractSyntaxUID, requestorIsScp }) => requestorIsScp && abstractSyntaxUID === sopClassUID)
+      .toSorted((a, b) => rankOf(a) - rankOf(b));
     const asStored = contexts.filter((context) => context.transferSyntaxUID === transferSyntaxUID);
     try {
       for (const context of asStored.length > 0 ? asStored : contexts) {

@@ -1,5 +1,5 @@
 import { isAcceptableForStorage, isStorageSopClass, storageServiceClassUID, verificationSopClassUID } from '../../dicom/sopClasses.ts';
-import { explicitVRLittleEndian, implicitVRLittleEndian, isNegotiableTransferSyntax } from '../../dicom/transferSyntaxes.ts';
+import { explicitVRLittleEndian, implicitVRLittleEndian, isNegotiableTransferSyntax, transferSyntax } from '../../dicom/transferSyntaxes.ts';
 import { applicationContextUID, implementationClassUID, implementationVersionName, isUid } from '../../dicom/uid.ts';
 import type { CommonExtendedNegotiation, ExtendedNegotiation, RoleSelection, UserIdentity, UserInformation } from './items.ts';
 import { contextResult, type AnsweredContext, type AssociateAccept, type AssociateReject, type AssociateRequest, type ProposedContext } from './pdu.ts';
@@ -89,9 +89,10 @@ function answerContext(context: ProposedContext, user: UserInformation, policy: 
     : isNegotiableTransferSyntax(uid) || policy.privateTransferSyntaxUIDs.includes(uid));
   const [first] = known;
   if (first === undefined) return { id, result: contextResult.transferSyntaxesNotSupported, transferSyntaxUID: fallback };
-  // Where we alone send, explicit VR loses nothing of private attributes; where we receive, the sender knows best.
+  // Where we alone send: implicit VR loses the VRs of private attributes, and nothing becomes lossy here that is not. Where we receive, the sender knows best.
   const weSend = roleOf(abstractSyntaxUID, user, policy)?.scuRole === 0;
-  const transferSyntaxUID = weSend && first === implicitVRLittleEndian && known.includes(explicitVRLittleEndian) ? explicitVRLittleEndian : first;
+  const isPoor = first === implicitVRLittleEndian || transferSyntax(first)?.lossy === true;
+  const transferSyntaxUID = weSend && isPoor && known.includes(explicitVRLittleEndian) ? explicitVRLittleEndian : first;
   return { id, result: contextResult.acceptance, transferSyntaxUID };
 }
 
@@ -130,7 +131,7 @@ function answerUserInformation(proposed: UserInformation, policy: AcceptancePoli
 
 /**
  * Answers an acceptable A-ASSOCIATE-RQ. The transfer syntax of a context is the first in the sender's order that is
- * known, since instances are kept as they come; a context in which only we send prefers explicit to implicit VR.
+ * known, since instances are kept as they come; a context in which only we send prefers explicit to implicit VR and to lossy compression.
  *
  * @param maxLengthBytes our Maximum Length Received, PDU header excluded
  */

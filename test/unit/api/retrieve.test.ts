@@ -114,11 +114,25 @@ describe('api: retrieve (WADO-RS)', () => {
     assert.deepEqual((await partsOf(await get('/studies/1.2.3')))[0]?.body, plain);
   });
 
+  it('gives Implicit VR Little Endian to who asks for it, and to nobody else', async () => {
+    const pixels = Buffer.alloc(32, 7);
+    await stow(api, [aFile({ pixels })]);
+    const uri = '/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.3.1&objectUID=1.2.3.1.1&contentType=application/dicom';
+
+    const [part] = await partsOf(await get('/studies/1.2.3', { Accept: `${dicomParts}; transfer-syntax=${implicitLE}` }));
+    const [byDefault] = await partsOf(await get('/studies/1.2.3'));
+    const file = await api.call(`${uri}&transferSyntax=${implicitLE}`);
+
+    assert.deepEqual(part?.body, aFile({ pixels, transferSyntaxUID: implicitLE }));
+    assert.deepEqual(byDefault?.body, aFile({ pixels }));
+    assert.deepEqual(Buffer.from(await file.arrayBuffer()), part?.body);
+  });
+
   it('answers 406 when nothing fits, 206 with a warning when some instances do not', async () => {
-    await stow(api, [aFile(), aFile({ instance: '1.2.3.1.2', transferSyntaxUID: implicitLE })]);
+    await stow(api, [aFile(), aFile({ instance: '1.2.3.1.2', transferSyntaxUID: explicitBE })]);
     const one = '/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1';
 
-    const some = await get('/studies/1.2.3', { Accept: `${dicomParts}; transfer-syntax=${implicitLE}` });
+    const some = await get('/studies/1.2.3', { Accept: `${dicomParts}; transfer-syntax=${explicitBE}` });
 
     assert.equal(some.status, 206);
     assert.match(some.headers.get('Warning') ?? '', /^299 pacs "1 instances are not available/);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createTranscoder, type Transcoder } from '../../../codecs/transcoder.ts';
-import { targetSyntaxes } from '../../../codecs/syntaxes.ts';
+import { targetSyntaxes, uncompressedTargets } from '../../../codecs/syntaxes.ts';
 import { encodeFileMeta, parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { readInstanceHeader } from '../../../dicom/part10/header.ts';
 import { deflatedExplicitVRLittleEndian, explicitVRLittleEndian, implicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
@@ -41,7 +41,7 @@ describe('the transcoder', function () {
   before(() => { transcoder = createTranscoder({ threads: 1, maxBytes: 4 * 1024 * 1024 }); });
   after(() => transcoder.close());
 
-  for (const to of targetSyntaxes.filter((uid) => uid !== explicitVRLittleEndian)) {
+  for (const to of targetSyntaxes.filter((uid) => !uncompressedTargets.includes(uid))) {
     it(`writes ${to} and reads it back: two frames, grey, and the whole file is as it was`, async () => {
       const file = anImage({ rows: 40, columns: 30, frames: 2 }, ramp(40 * 30 * 4));
 
@@ -68,6 +68,18 @@ describe('the transcoder', function () {
       assert.deepEqual(changed.filter((tag) => tag !== '00280004'), ['7FE00010']);
     });
   }
+
+  it('gives a compressed image in Implicit VR Little Endian with the same values, and the pixels it was made of', async () => {
+    const pixels = ramp(40 * 30 * 4);
+    const compressed = await transcoder.transcode(anImage({ rows: 40, columns: 30, frames: 2 }, pixels), '1.2.840.10008.1.2.4.90');
+
+    const implicit = await transcoder.transcode(compressed, implicitVRLittleEndian);
+
+    const [before, after] = [await headerOf(compressed), await headerOf(implicit)];
+    assert.equal(after.transferSyntaxUID, implicitVRLittleEndian);
+    assert.deepEqual({ ...after.header, '7FE00010': undefined, '00091001': undefined }, { ...before.header, '7FE00010': undefined, '00091001': undefined });
+    assert.ok(implicit.subarray(after.pixelData!.offsetBytes, after.pixelData!.offsetBytes + after.pixelData!.lengthBytes).equals(pixels));
+  });
 
   it('gives one frame of many without the others', async () => {
     const pixels = ramp(16 * 16 * 2 * 5);
@@ -121,7 +133,8 @@ describe('the transcoder', function () {
     assert.ok(transcoder.canTranscode(implicitVRLittleEndian, '1.2.840.10008.1.2.4.90'));
     assert.ok(transcoder.canTranscode(deflatedExplicitVRLittleEndian, explicitVRLittleEndian));
     assert.ok(!transcoder.canTranscode(explicitVRLittleEndian, '1.2.840.10008.1.2.4.50'));
-    assert.ok(!transcoder.canTranscode(explicitVRLittleEndian, implicitVRLittleEndian));
+    assert.ok(transcoder.canTranscode('1.2.840.10008.1.2.4.90', implicitVRLittleEndian));
+    assert.ok(!transcoder.canTranscode(explicitVRLittleEndian, deflatedExplicitVRLittleEndian));
     assert.ok(!transcoder.canTranscode('1.2.840.10008.1.2.4.102', explicitVRLittleEndian));
   });
 });

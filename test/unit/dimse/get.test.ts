@@ -70,6 +70,17 @@ describe('C-GET (PS3.4 C.4.3)', () => {
       [{ sopInstanceUID: uids[0], transferSyntaxUID: undefined }, { sopInstanceUID: uids[0], transferSyntaxUID: explicitVRLittleEndian }]);
   });
 
+  it('asks for Explicit before Implicit VR, and for Implicit VR when that alone is taken', async () => {
+    const archive = anArchive([match(uids[0]!, jpeg2000)], new Map([[uids[0]!, file(uids[0]!, jpeg2000)]]));
+    const implicit = { ...ct, transferSyntaxUID: implicitVRLittleEndian };
+
+    await get(archive, aLink([implicit, ct]));
+    await get(archive, aLink([implicit]));
+
+    assert.deepEqual(archive.asked.filter((asked) => 'sopInstanceUID' in (asked as object)).map((asked) => (asked as { transferSyntaxUID: string }).transferSyntaxUID),
+      [explicitVRLittleEndian, implicitVRLittleEndian]);
+  });
+
   it('finishes the sub-operation under way when it is cancelled, and answers FE00 with what is left', async () => {
     const { operation, cancel } = anOperation();
 

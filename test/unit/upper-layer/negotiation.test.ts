@@ -173,6 +173,10 @@ describe('user information in the answer (PS3.7 D.3.3)', () => {
     assert.deepEqual(accept.userInformation.roleSelections.map(({ scuRole, scpRole }) => [scuRole, scpRole]), [[0, 1], [1, 1], [1, 0], [1, 0]]);
     assert.deepEqual(serviceContexts(request, accept).map(({ requestorIsScp }) => requestorIsScp), [true]);
     assert.equal(accept.presentationContexts[0]!.transferSyntaxUID, explicitLE, 'explicit VR where only we send');
+    const contextOf = (...transferSyntaxUIDs: readonly string[]) =>
+      acceptAssociation(aRequest({ user, presentationContexts: [{ id: 1, abstractSyntaxUID: ctImage, transferSyntaxUIDs }] }), getting, 1_000).presentationContexts[0]!.transferSyntaxUID;
+    assert.equal(contextOf('1.2.840.10008.1.2.4.50', explicitLE), explicitLE, 'nothing is made lossy');
+    assert.equal(contextOf('1.2.840.10008.1.2.4.90', explicitLE), '1.2.840.10008.1.2.4.90');
   });
 
   it('answers extended negotiation by what is supported, in no more bytes than were proposed', () => {

@@ -1,6 +1,6 @@
 import { inflateRawSync } from 'node:zlib';
 import { dictionaryVR } from '../tags.ts';
-import { explicitVRLittleEndian } from '../transferSyntaxes.ts';
+import { explicitVRLittleEndian, implicitVRLittleEndian } from '../transferSyntaxes.ts';
 import { elementHeader, encodingInsideUN, encodingOf, isLongVR, itemDelimitationTag, itemHeader, itemTag, readLength, readTag, readVR, sequenceDelimitationTag, tagText, undefinedLength, type Encoding } from './encoding.ts';
 import { encodeFileMeta, parseFileMeta } from './fileMeta.ts';
 import { Unreadable } from './source.ts';
@@ -12,24 +12,35 @@ const numberBytes: Readonly<Record<string, 2 | 4 | 8>> = {
 const maxDepth = 64;
 const maxInflatedBytes = 512 * 1024 * 1024;
 
+/** The transfer syntaxes that a file is re-encoded in. */
+export type LittleEndian = typeof explicitVRLittleEndian | typeof implicitVRLittleEndian;
+
+export const isLittleEndian = (transferSyntaxUID: string): transferSyntaxUID is LittleEndian =>
+  transferSyntaxUID === explicitVRLittleEndian || transferSyntaxUID === implicitVRLittleEndian;
+
 /**
- * Re-encodes a Part 10 file whose pixels are not compressed as Explicit VR Little Endian (PS3.5 A.2): the same elements
- * with the same values; sequences get undefined length, retired group lengths go. File meta is written anew.
+ * Re-encodes a Part 10 file whose pixels are not compressed as Explicit or Implicit VR Little Endian (PS3.5 A.1, A.2): the
+ * same elements with the same values; sequences get undefined length, retired group lengths go. File meta is written anew.
  *
  * @throws Unreadable when the bytes are not what the transfer syntax says
+ * @throws Inexpressible
  */
-export function toExplicitLittleEndian(file: Buffer): Buffer {
+export function toLittleEndian(file: Buffer, transferSyntaxUID: LittleEndian): Buffer {
   const meta = parseFileMeta(file);
   if ('needMore' in meta) throw new Unreadable('The file ends within its File Meta Information.');
-  const encoding = encodingOf(meta.transferSyntaxUID);
-  const fileMeta = encodeFileMeta({
-    sopClassUID: meta.mediaStorageSOPClassUID ?? '', sopInstanceUID: meta.mediaStorageSOPInstanceUID ?? '', transferSyntaxUID: explicitVRLittleEndian,
-  });
-  const dataSet = file.subarray(meta.dataSetOffsetBytes);
-  if (encoding.deflated) return Buffer.concat([fileMeta, inflated(dataSet)]);
-  const encoder = new Reencoder(dataSet);
-  encoder.dataSet(0, dataSet.length, { encoding, signedPixels: false, bitsAllocated: 16, depth: 0 }, false);
+  const stored = encodingOf(meta.transferSyntaxUID);
+  const fileMeta = encodeFileMeta({ sopClassUID: meta.mediaStorageSOPClassUID ?? '', sopInstanceUID: meta.mediaStorageSOPInstanceUID ?? '', transferSyntaxUID });
+  const implicit = transferSyntaxUID === implicitVRLittleEndian;
+  const dataSet = stored.deflated ? inflated(file.subarray(meta.dataSetOffsetBytes)) : file.subarray(meta.dataSetOffsetBytes);
+  if (stored.deflated && !implicit) return Buffer.concat([fileMeta, dataSet]);
+  const encoder = new Reencoder(dataSet, implicit);
+  encoder.dataSet(0, dataSet.length, { encoding: { ...stored, deflated: false }, signedPixels: false, bitsAllocated: 16, depth: 0 }, false);
   return Buffer.concat([fileMeta, ...encoder.pieces]);
+}
+
+/** The file has what the transfer syntax cannot say; the message is a sentence without attribute values. */
+export class Inexpressible extends Error {
+  override readonly name = 'Inexpressible';
 }
 
 function inflated(dataSet: Buffer): Buffer {
@@ -59,9 +70,12 @@ interface Header {
 class Reencoder {
   readonly pieces: Buffer[] = [];
   readonly #bytes: Buffer;
+  readonly #implicitVR: boolean;
 
-  constructor(bytes: Buffer) {
+  /** @param implicitVR of what is written */
+  constructor(bytes: Buffer, implicitVR: boolean) {
     this.#bytes = bytes;
+    this.#implicitVR = implicitVR;
   }
 
   /** @param delimited whether an Item Delimitation Item ends it @returns where it ends */
@@ -90,7 +104,10 @@ class Reencoder {
     if ((tag & 0xffff) === 0) return end;
     const value = this.#bytes.subarray(valueAt, end);
     const unit = context.encoding.bigEndian && vr !== 'UN' ? unitOf(tag, vr, context) : undefined;
-    this.pieces.push(elementHeader(tag, vr, length), unit === undefined ? value : swapped(value, unit));
+    if (this.#implicitVR && !context.encoding.implicitVR && !isReadAlike(vr, implicitVR(tag, length, context))) {
+      throw new Inexpressible(`${tagText(tag)} has VR ${vr}, which a reader of Implicit VR Little Endian would take for another.`);
+    }
+    this.pieces.push(elementHeader(tag, vr, length, this.#implicitVR), unit === undefined ? value : swapped(value, unit));
     return end;
   }
 
@@ -98,7 +115,7 @@ class Reencoder {
     if (context.depth > maxDepth) throw new Unreadable('Sequences are nested too deeply.');
     const end = length === undefinedLength ? limit : valueAt + length;
     if (end > limit) throw new Unreadable(`${tagText(tag)} reaches beyond what holds it.`);
-    this.pieces.push(elementHeader(tag, 'SQ', undefinedLength));
+    this.pieces.push(elementHeader(tag, 'SQ', undefinedLength, this.#implicitVR));
     let at = valueAt;
     while (length === undefinedLength || at < end) {
       const item = this.#itemHeader(at, end, context.encoding);
@@ -148,6 +165,22 @@ function implicitVR(tag: number, length: number, { signedPixels }: Context): str
   if (vr === 'ox' || vr === 'lt') return 'OW';
   return !isLongVR(vr) && length > 0xffff ? 'UN' : vr;
 }
+
+/** VRs whose values are numbers, by the bytes of one; reals and integers apart. */
+const numberKinds: Readonly<Record<string, string>> = {
+  US: 'integer 2', SS: 'integer 2', UL: 'integer 4', SL: 'integer 4', AT: 'tag', FL: 'real 4', FD: 'real 8', SV: 'integer 8', UV: 'integer 8', SQ: 'items',
+};
+const byteVRs = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'UN']);
+const kindOf = (vr: string): string => numberKinds[vr] ?? (byteVRs.has(vr) ? 'bytes' : 'text');
+
+/**
+ * Whether a reader that is not told the VR still understands the value. Strings are strings to it, and bytes of no known kind are what
+ * it makes of them (PS3.5 6.2.2); a number is no string and no number of another size.
+ */
+const isReadAlike = (written: string, implied: string): boolean => {
+  const kinds = [kindOf(written), kindOf(implied)];
+  return kinds[0] === kinds[1] || kinds.includes('bytes');
+};
 
 function swapped(value: Buffer, unit: 2 | 4 | 8): Buffer {
   const copy = Buffer.from(value.subarray(0, value.length - (value.length % unit)));
