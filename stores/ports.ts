@@ -119,10 +119,13 @@ export interface StudyIndex {
    * Writes the documents it is given, and removes none: `instances` may be those of some packs only. `version` is
    * external and monotonic (`studyVersion`): an older one changes nothing, an equal one
    * writes the same again.
+   *
+   * @param visible `together`, the default: searches see a study no sooner than its series and instances, for which this waits up to
+   * a second; `apart`: each level when its index refreshes, for writing many studies one after the other
    */
-  write(documents: StudyDocuments, version: number): Promise<void>;
+  write(documents: StudyDocuments, version: number, visible?: 'together' | 'apart'): Promise<void>;
   /**
-   * Makes the documents of a study be these and no others: writes them all and removes what the index has of the study beside them.
+   * Makes the documents of a study be these and no others: writes them all, as `write` does, and removes what the index has of the study beside them.
    *
    * @returns how many were removed
    */

@@ -57,7 +57,7 @@ export const planWorkers = (deps: Deps): readonly WorkerPlan[] => deps.config.ro
 const plans: Readonly<Record<WorkerRole, (deps: Deps) => WorkerPlan>> = {
   core: () => ({ taskQueue: taskQueues.core, workflows: true, maxActivities: 1 }),
   ingest: (deps) => ({ taskQueue: taskQueues.ingest, activities: ingestActivities(deps), workflows: false, maxActivities: 16 }),
-  index: (deps) => ({ taskQueue: taskQueues.index, activities: indexActivities(deps), workflows: false, maxActivities: 8 }),
+  index: (deps) => ({ taskQueue: taskQueues.index, activities: indexActivities(deps), workflows: false, maxActivities: 16 }),
   route: (deps) => ({ taskQueue: taskQueues.route, activities: routeActivities(deps), workflows: false, maxActivities: 16 }),
   edge: (deps) => {
     const edge = deps.config.edge!;

@@ -20,7 +20,7 @@ export interface RebuiltPage {
 
 /**
  * Writes the documents of a page of studies from the archive alone, at the versions that ingest gives them. Safe to repeat, and beside a
- * running ingest: an older version changes nothing.
+ * running ingest: an older version changes nothing. Until the next refresh a search may see a study before its series.
  */
 export const createRebuildPage = (deps: { readonly archive: ArchiveStore; readonly index: StudyIndex }) =>
   async function rebuildPage({ tenantId, cursor, limit }: RebuildPageInput): Promise<RebuiltPage> {
@@ -32,7 +32,7 @@ export const createRebuildPage = (deps: { readonly archive: ArchiveStore; readon
         const packs = await deps.archive.listIndexes(tenantId, studyInstanceUID, signal);
         const documents = packs.length > 0 ? buildStudyDocuments(packs) : undefined;
         if (!documents?.instances.length) continue;
-        await deps.index.write(documents, studyVersion(packs));
+        await deps.index.write(documents, studyVersion(packs), 'apart');
         studyCount++;
         instanceCount += documents.instances.length;
       }

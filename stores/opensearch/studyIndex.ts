@@ -1,5 +1,5 @@
 import type { DicomJson } from '../../dicom/json.ts';
-import type { StudySummary } from '../../domain/documents.ts';
+import type { StudyDocuments, StudySummary } from '../../domain/documents.ts';
 import { indexNames } from '../../domain/keys.ts';
 import { chunksOf } from '../concurrently.ts';
 import { inContext, statusOf } from '../errors.ts';
@@ -12,7 +12,7 @@ import { documentWrites, instanceId, locationFields, locationOf, studyId, type I
 
 export interface StudyIndexValues {
   readonly client: OpenSearchClient;
-  /** Default `false`: what is written is found by searches within 1 s, the indices' refresh interval. */
+  /** When a search sees the study's own document. Default `false`: within 1 s, the indices' refresh interval. */
   readonly refresh?: Refresh;
 }
 
@@ -22,15 +22,16 @@ const forgetPage = 2_000;
 
 /**
  * Study, series and instance documents in OpenSearch. Versions are external (`external_gte`): an older write is dropped, an
- * equal one writes the same again. Searches see a write within a second; `version` and locations at once.
+ * equal one writes the same again. Searches see a write within two seconds; `version` and locations at once.
  */
 export function createStudyIndex({ client, refresh = false }: StudyIndexValues): StudyIndex {
   return {
-    write: (documents, version) => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
-      writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh)),
+    write: (documents, version, visible = 'together') => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
+      visible === 'together' ? writeStudy(client, documents, version, refresh)
+        : writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh)),
 
     replace: (documents, version, signal) => inContext('Replacing a study\'s documents', about(documents.tenantId, documents.studyInstanceUID), async () => {
-      if (documents.study.summary.instanceCount > 0) await writeDocuments(client, documents.tenantId, documentWrites(documents, version), refresh);
+      if (documents.study.summary.instanceCount > 0) await writeStudy(client, documents, version, refresh);
       return { removedCount: await removeOthers(client, documents, version, refresh, signal) };
     }),
 
@@ -91,6 +92,16 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
       return found;
     }),
   };
+}
+
+/**
+ * Each index refreshes at its own time. So the study's own document is written when searches see its series and instances, after up
+ * to a second: whoever finds a study finds what it counts (docs/decisions/020-search-order.md).
+ */
+async function writeStudy(client: OpenSearchClient, documents: StudyDocuments, version: number, refresh: Refresh): Promise<void> {
+  const { studies = [], below = [] } = Object.groupBy(documentWrites(documents, version), ({ index }) => (index === indexNames.studies ? 'studies' : 'below'));
+  await writeDocuments(client, documents.tenantId, below, refresh || 'wait_for');
+  await writeDocuments(client, documents.tenantId, studies, refresh);
 }
 
 /** OpenSearch gives up on wild cards that allow too many ways, as `*1` before twenty `?`. That is the asker's to mend. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { indexNames } from '../../domain/keys.ts';
 import { MemoryStudyIndex } from '../../stores/memory/memoryStudyIndex.ts';
 import type { OpenSearchClient } from '../../stores/opensearch/openSearch.ts';
-import type { StudyIndex } from '../../stores/ports.ts';
+import type { QueryLevel, StudyIndex } from '../../stores/ports.ts';
 import { createStudyIndex } from '../../stores/opensearch/studyIndex.ts';
 import { aStudy, aTenant, aUID } from '../support/aStudy.ts';
 import { sharedStores } from '../support/sharedStores.ts';
@@ -45,7 +45,7 @@ describe('StudyIndex on a real OpenSearch server', () => {
     const sopInstanceUID = aUID();
     const study = aStudy(tenantId, { instances: [{ sopInstanceUID }] });
 
-    await unrefreshed.write(study, 7);
+    await unrefreshed.write(study, 7, 'apart');
 
     assert.equal(await unrefreshed.version(tenantId, study.studyInstanceUID), 7);
     assert.equal((await Array.fromAsync(unrefreshed.locate(tenantId, { studyInstanceUID: study.studyInstanceUID, sopInstanceUID }))).length, 1);
@@ -56,7 +56,7 @@ describe('StudyIndex on a real OpenSearch server', () => {
     const tenantId = aTenant();
     const study = aStudy(tenantId, { instances: [{}, {}, {}] });
 
-    await unrefreshed.write(study, 1);
+    await unrefreshed.write(study, 1, 'apart');
 
     assert.equal((await Array.fromAsync(unrefreshed.locate(tenantId, { studyInstanceUID: study.studyInstanceUID }))).length, 3);
   });
@@ -70,6 +70,35 @@ describe('StudyIndex on a real OpenSearch server', () => {
     while (total === 0 && Date.now() < until) ({ total } = await index.search({ tenantId, level: 'studies', match: [], limit: 1, offset: 0 }));
 
     assert.equal(total, 1);
+  });
+
+  it('never finds a study whose series and instances are not found yet, at its first write and at later ones', async function test() {
+    this.timeout(60_000);
+    const unrefreshed = createStudyIndex({ client });
+    const tenantId = aTenant();
+    const counted = async (level: QueryLevel) => (await index.search({ tenantId, level, match: [], limit: 0, offset: 0 })).total;
+    const promised = async () => (await index.search({ tenantId, level: 'studies', match: [], limit: 100, offset: 0 })).matches
+      .map((study) => [study['00201206'], study['00201208']].map((attribute) => Number(attribute?.Value?.[0])))
+      .reduce(([series, instances], [moreSeries, moreInstances]) => [series! + moreSeries!, instances! + moreInstances!], [0, 0]);
+    const studies = Array.from({ length: 8 }, () => aUID());
+    const written = Promise.all(studies.map(async (studyInstanceUID, at) => {
+      await new Promise((resolve) => setTimeout(resolve, at * 170));
+      const first = { studyInstanceUID, instances: [{}, {}] };
+      await unrefreshed.write(aStudy(tenantId, first), 1);
+      await unrefreshed.write(aStudy(tenantId, first, { studyInstanceUID, instances: [{}] }), 2);
+    }));
+
+    const missing: string[] = [];
+    let looking = true;
+    for (const end = written.then(() => new Promise((resolve) => setTimeout(resolve, 1_500))).finally(() => { looking = false; }); looking; ) {
+      const [series, instances] = await promised();
+      const found = [await counted('series'), await counted('instances')];
+      if (found[0]! < series! || found[1]! < instances!) missing.push(`${series} series and ${instances} instances promised, ${found.join(' and ')} found`);
+      if (!looking) await end;
+    }
+
+    assert.deepEqual(missing, []);
+    assert.deepEqual(await promised(), [16, 24]);
   });
 
   it('adds no field to the index, whatever a data set holds', async () => {

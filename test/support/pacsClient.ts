@@ -62,13 +62,11 @@ export class PacsClient {
     return Number(study?.['00201208']?.Value?.[0] ?? 0);
   }
 
-  /** Whether searches at every level find so many instances, and their series: each index refreshes at its own time. */
+  /** Whether searches find so many instances; a study is found no sooner than its series and instances. */
   async isFound(studyInstanceUID: string, count: number): Promise<boolean> {
-    const found = async (what: 'series' | 'instances'): Promise<number> => {
-      const answer = await this.call(`dicom-web/studies/${studyInstanceUID}/${what}?limit=1000`);
-      return answer.status === 200 ? (await answer.json() as readonly unknown[]).length : 0;
-    };
-    return await found('instances') === count && (await found('series') > 0) === count > 0 && await this.findInstances(studyInstanceUID) === count;
+    const answer = await this.call(`dicom-web/studies/${studyInstanceUID}/instances?limit=1000`);
+    const instances = answer.status === 200 ? (await answer.json() as readonly unknown[]).length : 0;
+    return instances === count && await this.findInstances(studyInstanceUID) === count;
   }
 
   /** Every instance of a study as it is archived (PS3.18 8.7.3.5.2, transfer-syntax=*); none when there is no such study. */
