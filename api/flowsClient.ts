@@ -24,14 +24,20 @@ export type Decision = 'retry' | 'skip' | 'reject';
 /** `refused` when the flow waits for nothing of the kind, `gone` when it is closed or unknown, `unanswered` without a worker. */
 export type DecisionAnswer = 'taken' | 'refused' | 'gone' | 'unanswered';
 
+/** A pack that lies in the archive, not yet committed. */
+export type StagedWork = Extract<PackWork, { readonly kind: 'staged' }>;
+
 /** What the API asks of Temporal. */
 export interface Flows {
   /**
-   * Starts `ingestAssociation` with its packs and its end signalled. Safe to repeat: same ID, same flow.
+   * Starts `ingestAssociation` for a request that has ended, in one call with its packs and its end. A request of more packs than one call
+   * takes runs as several flows, each whole from its start: when this process dies between two calls, none waits for what never comes.
+   * Safe to repeat: same ID, same flows.
    *
    * @param packs at least one
+   * @returns the flows' IDs, the first as given
    */
-  startIngest(flowId: string, input: IngestAssociationInput, packs: readonly PackWork[], end: AssociationEnded): Promise<void>;
+  startIngest(flowId: string, input: IngestAssociationInput, packs: readonly StagedWork[], end: Pick<AssociationEnded, 'how' | 'at'>): Promise<readonly string[]>;
   /** Waits for the end of a flow, however it ends. @returns whether it came within the time */
   ended(flowId: string, waitMs: number, signal: AbortSignal): Promise<boolean>;
   /**

@@ -5,13 +5,14 @@ import {
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { defineSearchAttributeKey, SearchAttributeType, type Priority as TemporalPriority, type SearchAttributePair } from '@temporalio/common';
 import { priorities, type Priority } from '../domain/tenant.ts';
+import { chunksOf } from '../stores/concurrently.ts';
 import {
-  packReadySignal, searchAttributes, setPriorityUpdate, statusQuery, taskQueues,
-  type AssociationEnded, type FlowState, type FlowStatus, type IngestAssociationInput, type IngestCarried, type PackWork, type ParkDecision, type PriorityDecision, type RouteStudyInput,
+  searchAttributes, setPriorityUpdate, statusQuery, taskQueues,
+  type AssociationEnded, type FlowState, type FlowStatus, type IngestAssociationInput, type IngestCarried, type ParkDecision, type PriorityDecision, type RouteStudyInput,
 } from '../workflows/contracts.ts';
 import { visibilityQuery } from './flowQuery.ts';
 import { badRequest } from './problems.ts';
-import type { DecisionAnswer, FlowDescription, Flows } from './flowsClient.ts';
+import type { DecisionAnswer, FlowDescription, Flows, StagedWork } from './flowsClient.ts';
 
 const statusWaitMs = 2_000;
 const decisionWaitMs = 10_000;
@@ -48,11 +49,15 @@ export function createTemporalFlows(client: Client): Flows {
 const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | 'startRoute' | 'startChoice'> => ({
   async startIngest(flowId, input, packs, end) {
     if (packs.length === 0) throw new RangeError('An ingest without packs is not started');
-    const first = packs.slice(0, packsInStart);
-    await client.workflow.start('ingestAssociation', {
-      ...startOptions(flowId, input), args: [{ ...input, carried: alreadyTold(first, end) }], typedSearchAttributes: ingestAttributes(input),
-    });
-    for (const pack of packs.slice(packsInStart)) await handle(flowId).signal(packReadySignal, pack);
+    const flowIds: string[] = [];
+    for (const part of chunksOf(packs, packsInStart)) {
+      const partId = flowIds.length === 0 ? flowId : `${flowId}-${flowIds.length + 1}`;
+      await client.workflow.start('ingestAssociation', {
+        ...startOptions(partId, input), args: [{ ...input, carried: alreadyTold(part, end) }], typedSearchAttributes: ingestAttributes(input),
+      });
+      flowIds.push(partId);
+    }
+    return flowIds;
   },
   async startChoice(input) {
     const { tenantId, studyInstanceUID, flowId } = input;
@@ -107,11 +112,12 @@ const readsOf = (client: Client, handle: Handle): Pick<Flows, 'ended' | 'describ
   },
 });
 
-/** Packs that the start itself carries, 350 bytes each: a process that dies after it leaves no flow that waits for an end. */
-const packsInStart = 200;
+/** Packs that one start carries, 350 bytes each: twice in its history, which continues as new by itself. */
+const packsInStart = 50;
 
-const alreadyTold = (packs: readonly PackWork[], end: AssociationEnded): IngestCarried => ({
-  waiting: packs, parked: [], seenPackIds: packs.map(({ pack }) => pack.packId), seenCount: packs.length, end,
+const alreadyTold = (packs: readonly StagedWork[], end: Pick<AssociationEnded, 'how' | 'at'>): IngestCarried => ({
+  waiting: packs, parked: [], seenPackIds: packs.map(({ pack }) => pack.packId), seenCount: packs.length,
+  end: { ...end, packCount: packs.length, instanceCount: packs.reduce((sum, { pack }) => sum + pack.instanceCount, 0) },
   outcome: { packCount: 0, acceptedCount: 0, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0, abandonedPackCount: 0 },
 });
 

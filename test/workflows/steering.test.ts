@@ -5,6 +5,7 @@ import type { FlowFilter } from '../../api/flowQuery.ts';
 import { steerPage, type Steering, type SteeredFlow } from '../../api/steering.ts';
 import { createTemporalFlows } from '../../api/temporalFlows.ts';
 import { permanent } from '../../activities/failure.ts';
+import type { IngestOutcome } from '../../workflows/contracts.ts';
 import { ingestWorkflowId, routeWorkflowId } from '../../workflows/ids.ts';
 import { aUID } from '../support/aStudy.ts';
 import { aSite, until } from './site.ts';
@@ -106,8 +107,27 @@ describe('decisions about many flows', () => {
     const died = { ...server.client, workflow: Object.assign(Object.create(server.client.workflow) as typeof server.client.workflow, { getHandle: () => assert.fail('a second call was made') }), options: server.client.options };
 
     await createTemporalFlows(died as never).startIngest(flowId, { tenantId, origin: { ...site.origin, kind: 'stow', gatewayId: 'stow' }, priority: 3 }, packs,
-      { how: 'released', packCount: 3, instanceCount: 6, at: new Date().toISOString() });
+      { how: 'released', at: new Date().toISOString() });
 
     assert.deepEqual(await server.client.workflow.getHandle(flowId).result(), { packCount: 3, acceptedCount: 6, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0, abandonedPackCount: 0 });
+  });
+
+  it('find an upload of more packs than one start takes whole, as far as it was started', async () => {
+    const site = aSite();
+    const { tenantId } = site;
+    const flowId = ingestWorkflowId(tenantId, 'stow', site.origin.associationId);
+    const packs = Array.from({ length: 70 }, () => ({ kind: 'staged', pack: site.aPack({ gatewayId: 'stow' }) }) as const);
+    let starts = 0;
+    const start = (...args: Parameters<typeof server.client.workflow.start>) => (++starts === 2 ? Promise.reject(new Error('the process dies')) : server.client.workflow.start(...args));
+    const dying = { ...server.client, workflow: Object.assign(Object.create(server.client.workflow) as typeof server.client.workflow, { start }), options: server.client.options };
+    const input = { tenantId, origin: { ...site.origin, kind: 'stow', gatewayId: 'stow' }, priority: 3 } as const;
+    const end = { how: 'released', at: new Date().toISOString() } as const;
+
+    await assert.rejects(createTemporalFlows(dying as never).startIngest(flowId, input, packs, end), /the process dies/);
+    const first = await server.client.workflow.getHandle(flowId).result() as IngestOutcome;
+    const again = await flows.startIngest(`${flowId}x`, input, packs, end);
+    const all = await Promise.all(again.map((each) => server.client.workflow.getHandle(each).result())) as readonly IngestOutcome[];
+
+    assert.deepEqual([first.packCount, again, all.map(({ packCount }) => packCount)], [50, [`${flowId}x`, `${flowId}x-2`], [50, 20]]);
   });
 });

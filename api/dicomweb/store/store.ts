@@ -128,14 +128,16 @@ async function stagePack(archive: StoreDeps['archive'], pack: ClosedPack, associ
   return { ...pack.identity, gatewayId: stowGatewayId, associationId, lengthBytes: pack.lengthBytes, instanceCount: pack.instances.length };
 }
 
-/** Hands the packs to their flow and waits for its end. @throws HttpProblem 503 with the flow's URL when that takes too long */
+/** Hands the packs to their flow and waits for its end. @throws HttpProblem 503 with the URL of the flow that takes too long */
 async function ingest(deps: StoreDeps, { tenantId, tenantUrl, signal }: TenantContext, { flowId, origin, packs, instances }: ReceivedRequest) {
-  const end = { how: 'released', packCount: packs.length, instanceCount: instances.length, at: deps.now().toISOString() } as const;
+  const end = { how: 'released', at: deps.now().toISOString() } as const;
   const work = packs.map((pack) => ({ kind: 'staged', pack }) as const);
-  await deps.flows.startIngest(flowId, { tenantId, origin, priority: priorities.ingest }, work, end);
-  if (!await deps.flows.ended(flowId, deps.waitMs, signal)) {
-    const url = flowUrl(tenantUrl, flowId);
-    throw unavailable(`Everything was received and nothing is lost, but it is not archived yet. Follow the flow ${flowId}; sending the instances again changes nothing.`, 30, { headers: { Location: url }, members: { flow: url } });
+  const flowIds = await deps.flows.startIngest(flowId, { tenantId, origin, priority: priorities.ingest }, work, end);
+  const waitsUntil = performance.now() + deps.waitMs;
+  for (const each of flowIds) {
+    if (await deps.flows.ended(each, Math.max(0, Math.floor(waitsUntil - performance.now())), signal)) continue;
+    const url = flowUrl(tenantUrl, each);
+    throw unavailable(`Everything was received and nothing is lost, but it is not archived yet. Follow the flow ${each}; sending the instances again changes nothing.`, 30, { headers: { Location: url }, members: { flow: url } });
   }
   return storeVerdicts(deps.archive, packs.map((identity) => ({ identity })), instances, signal);
 }

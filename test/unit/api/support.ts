@@ -50,9 +50,10 @@ export class FakeFlows implements Flows {
     this.ingest = async (pack, origin) => commitPack(archive, index, pack, origin);
   }
 
-  async startIngest(flowId: string, input: IngestAssociationInput, packs: Parameters<Flows['startIngest']>[2]): Promise<void> {
+  async startIngest(flowId: string, input: IngestAssociationInput, packs: Parameters<Flows['startIngest']>[2]): Promise<readonly string[]> {
     this.started.push({ flowId, input });
-    for (const { pack } of packs) await this.ingest(pack as StagedPack, input.origin);
+    for (const { pack } of packs) await this.ingest(pack, input.origin);
+    return [flowId];
   }
 
   ended: Flows['ended'] = async () => this.endsInTime;
