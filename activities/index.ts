@@ -7,6 +7,7 @@ import { createDropIndex } from './index/dropIndex.ts';
 import { createIndexStudy } from './index/indexStudy.ts';
 import { createRebuildAudit } from './index/rebuildAudit.ts';
 import { createRebuildPage } from './index/rebuildPage.ts';
+import { createSettleStudy } from './index/settleStudy.ts';
 import { createApplyPriority } from './ingest/applyPriority.ts';
 import { createArchivePack } from './ingest/archivePack.ts';
 import { createRegisterPack } from './ingest/registerPack.ts';
@@ -49,6 +50,7 @@ export interface IndexActivities {
   readonly askRewrite: ActivityOf<typeof createAskRewrite>;
   readonly chooseInstance: ActivityOf<typeof createChooseInstance>;
   readonly indexStudy: ActivityOf<typeof createIndexStudy>;
+  readonly settleStudy: ActivityOf<typeof createSettleStudy>;
   readonly dropIndex: ActivityOf<typeof createDropIndex>;
   readonly rebuildPage: ActivityOf<typeof createRebuildPage>;
   readonly sweepPage: ActivityOf<typeof createSweepPage>;

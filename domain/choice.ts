@@ -12,12 +12,14 @@ export interface StudyChoice {
   readonly sopInstanceUID: string;
   /** This instance is current, whatever the commit said; or another study holds it, and none of this study is current. */
   readonly decision: { readonly packId: string; readonly sha256: string } | { readonly heldBy: string };
-  /** A token's subject, or `sweep`. */
+  /** A token's subject; `flow` or `sweep` where two studies held the UID, and the first commit keeps it. */
   readonly by: string;
   readonly why: string;
   /** ISO 8601 UTC. */
   readonly at: string;
 }
+
+export const isByPerson = ({ by }: StudyChoice): boolean => by !== 'flow' && by !== 'sweep';
 
 export type ChoiceDraft = Omit<StudyChoice, 'formatVersion' | 'number'>;
 

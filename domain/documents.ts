@@ -1,4 +1,5 @@
 import type { DicomJson, JsonAttribute } from '../dicom/json.ts';
+import { isByPerson } from './choice.ts';
 import { instanceLevel, isEmpty, seriesLevel, studyLevel, textOf, type IndexedAttribute } from './indexedAttributes.ts';
 import type { IndexedInstance, InstanceLocationFields } from './instance.ts';
 import type { PackIndex } from './pack.ts';
@@ -63,9 +64,9 @@ export function resolveStudy(packs: readonly PackIndex[]): ResolvedStudy {
     const { pack, instance } = entry;
     const first = current.get(instance.sopInstanceUID);
     const elsewhere = instance.conflictsWith && instance.conflictsWith.studyInstanceUID !== pack.studyInstanceUID && !isChosen(entry);
-    const heldBy = heldElsewhere(instance);
+    const held = heldElsewhere(instance);
     if (instance.verdict === 'quarantined') setAside.push(asideOf(entry, instance.verdict, instance.reason));
-    else if (heldBy !== undefined) setAside.push(asideOf(entry, 'conflict', `Study ${heldBy} was chosen to hold this SOP Instance UID.`));
+    else if (held !== undefined) setAside.push(asideOf(entry, 'conflict', held));
     else if (elsewhere) setAside.push(asideOf(entry, instance.verdict, instance.reason));
     else if (!first) current.set(instance.sopInstanceUID, currentOf(entry));
     else setAside.push(besideCurrent(entry, first));
@@ -130,8 +131,11 @@ function isChosen({ pack, instance }: Entry): boolean {
   return instance.verdict !== 'quarantined' && decision !== undefined && 'packId' in decision && decision.packId === pack.packId && decision.sha256 === instance.sha256;
 }
 
+/** Why no instance of this study is current under the UID: another study holds it. */
 function heldElsewhere({ choice }: IndexedInstance): string | undefined {
-  return choice && 'heldBy' in choice.decision ? choice.decision.heldBy : undefined;
+  if (!choice || !('heldBy' in choice.decision)) return undefined;
+  const { heldBy } = choice.decision;
+  return isByPerson(choice) ? `Study ${heldBy} was chosen to hold this SOP Instance UID.` : `This SOP Instance UID was archived before in study ${heldBy}; the first stays current.`;
 }
 
 const currentOf = ({ pack, instance }: Entry): CurrentInstance => ({

@@ -45,6 +45,8 @@ export const tenantConfigKey = (tenantId: string): string => `${tenantPrefix(ten
 export const auditKey = (tenantId: string, event: { readonly at: string; readonly eventId: string }): string =>
   `${auditPrefix(tenantId)}${event.at.slice(0, 10)}/${event.at}-${event.eventId}.json`;
 export const auditPrefix = (tenantId: string): string => `${tenantPrefix(tenantId)}audit/`;
+/** Events that the index is yet to take, again: one object for each time that it did not. */
+export const unindexedAuditPrefix = (tenantId: string): string => `${tenantPrefix(tenantId)}audit-unindexed/`;
 
 /** The delivery ledger of one study at one destination. */
 export const deliveryKey = (tenantId: string, destinationId: string, studyInstanceUID: string): string =>

@@ -153,16 +153,20 @@ export interface StudyIndex {
   stream(request: Omit<SearchRequest, 'limit' | 'offset'>): AsyncIterable<DicomJson>;
   /** Locations of current instances of a study, series or instance, ordered by series, instance number, UID. */
   locate(tenantId: string, scope: { readonly studyInstanceUID: string; readonly seriesInstanceUID?: string; readonly sopInstanceUID?: string }): AsyncIterable<InstanceLocation>;
-  /** Every study that holds one of these instances as current, in commit order. Refreshes first, so that it sees all that was written. */
-  findHolders(tenantId: string, sopInstanceUIDs: readonly string[]): Promise<readonly InstanceHolder[]>;
-  /** Which of these instances other studies or series of the tenant hold as current. */
-  findElsewhere(tenantId: string, series: { readonly studyInstanceUID: string; readonly seriesInstanceUID: string }, sopInstanceUIDs: readonly string[]): Promise<ReadonlyMap<string, InstanceLocation>>;
+  /**
+   * Every study that holds one of these instances as current, in commit order.
+   *
+   * @param sees `everything` refreshes first; `searchable` may miss what was written within the last second
+   */
+  findHolders(tenantId: string, sopInstanceUIDs: readonly string[], sees: 'everything' | 'searchable'): Promise<readonly InstanceHolder[]>;
 }
 
 /** Append-only history: S3 first, then the index that searches it. */
 export interface AuditLog {
-  /** Idempotent by eventId. */
+  /** Idempotent by eventId. What the index does not take stays for `catchUp`: nothing that writes history waits for the index. */
   record(events: readonly AuditEvent[]): Promise<void>;
+  /** Indexes what `record` could not. Idempotent. @returns how many events */
+  catchUp(tenantId: string): Promise<number>;
   /** In order of time. */
   history(tenantId: string, studyInstanceUID: string, page: { readonly limit: number; readonly offset: number }): Promise<{ readonly events: readonly AuditEvent[]; readonly total: number }>;
 }

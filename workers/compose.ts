@@ -10,6 +10,7 @@ import { createDropIndex } from '../activities/index/dropIndex.ts';
 import { createIndexStudy } from '../activities/index/indexStudy.ts';
 import { createRebuildAudit } from '../activities/index/rebuildAudit.ts';
 import { createRebuildPage } from '../activities/index/rebuildPage.ts';
+import { createSettleStudy } from '../activities/index/settleStudy.ts';
 import { createApplyPriority } from '../activities/ingest/applyPriority.ts';
 import { createArchivePack } from '../activities/ingest/archivePack.ts';
 import { createRegisterPack } from '../activities/ingest/registerPack.ts';
@@ -75,10 +76,11 @@ const ingestActivities = ({ config, stores, client }: Deps): IngestActivities =>
 
 const indexActivities = ({ config, stores, client }: Deps): IndexActivities => ({
   askRewrite: alive(createAskRewrite({ client, ...config.study })),
+  settleStudy: alive(createSettleStudy({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), now })),
   sweepPage: createSweepPage({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), bytesPerSecond: config.sweepBytesPerSecond, now }),
   verifyPack: createVerifyPack({ ...stores, bytesPerSecond: config.sweepBytesPerSecond }),
   chooseInstance: alive(createChooseInstance(stores)),
-  indexStudy: alive(createIndexStudy(stores)),
+  indexStudy: alive(createIndexStudy({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), now })),
   dropIndex: createDropIndex(stores),
   rebuildPage: createRebuildPage(stores),
   rebuildAudit: createRebuildAudit(stores),

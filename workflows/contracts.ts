@@ -95,6 +95,8 @@ export interface StudyCarried {
   readonly routedRevision: number;
   /** A rewrite was asked for and is not done. */
   readonly rewrite?: boolean;
+  /** A person skipped an index write: the next one writes everything. */
+  readonly isBehind?: boolean;
   readonly revision: number;
   /** What a person chose: it goes before what rules say. */
   readonly priority?: Priority;

@@ -1,5 +1,5 @@
 import { ApplicationFailure, SearchAttributeType, TypedSearchAttributes, WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, defineSearchAttributeKey } from '@temporalio/common';
-import { ParentClosePolicy, allHandlersFinished, condition, defineUpdate, makeContinueAsNewFunc, proxyActivities, setHandler, startChild, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { ParentClosePolicy, allHandlersFinished, condition, defineUpdate, makeContinueAsNewFunc, patched, proxyActivities, setHandler, startChild, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { IndexActivities, RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { PlannedRoute } from '../domain/routing.ts';
@@ -8,17 +8,20 @@ import { addPackUpdate, rewriteUpdate, searchAttributes, taskQueues, type AddPac
 import { keys, openFlowBoard } from './flowState.ts';
 import { routeWorkflowId } from './ids.ts';
 import { openParkingLot } from './park.ts';
+import { patches } from './patches.ts';
 import type { routeStudy } from './routeStudy.ts';
 import { openUrgency } from './urgency.ts';
 
 const maxHistoryEvents = 3000;
 /** Pack IDs remembered against a registration that comes twice; older ones only cost one index write more. */
 const maxSeen = 1000;
+/** A study that lacks documents in the index stays open so long for the pack, or the sweep, that brings them. */
+const behindOpenMs = 30 * 24 * 60 * 60 * 1000;
 /** Packs that one index write takes. */
 const maxBatch = 200;
 
 const retryForEver = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' } as const;
-const { indexStudy } = proxyActivities<IndexActivities>({
+const { indexStudy, settleStudy } = proxyActivities<IndexActivities>({
   taskQueue: taskQueues.index, startToCloseTimeout: '2 minutes', heartbeatTimeout: '30 seconds', retry: retryForEver,
 });
 const { recordAudit } = proxyActivities<IndexActivities>({ taskQueue: taskQueues.index, startToCloseTimeout: '30 seconds', retry: retryForEver });
@@ -26,7 +29,7 @@ const { findRoutes } = proxyActivities<RouteActivities>({ taskQueue: taskQueues.
 
 /**
  * One study: the only writer of its documents. Indexes the packs it is given, several in one write, and starts the routes of a study
- * that has been quiet. Closes after a longer quiet time; the next pack opens it again. Moves to a new version of this code when it continues as new.
+ * that has been quiet, when no other study holds its instances. What a person skipped is written with the next packs. Closes after a longer quiet time; the next pack opens it again. Moves to a new version of this code when it continues as new.
  */
 export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> {
   const { tenantId, studyInstanceUID } = input;
@@ -49,6 +52,8 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
   }, { description: 'A committed pack of this study, to index. Sent by registerPack.', validator: (pack) => refuseForeign(input, pack) });
 
   let rewrite = input.carried?.rewrite ?? false;
+  /** A person skipped an index write: the next one writes everything. */
+  let isBehind = input.carried?.isBehind ?? false;
   setHandler(defineUpdate<void, [StudyIdentity]>(rewriteUpdate), () => {
     rewrite = true;
   }, { description: 'Writes all documents of this study again.', validator: (study) => refuseForeign(input, { ...study, packId: '' }) });
@@ -57,9 +62,11 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     const packIds = waiting.splice(0, maxBatch);
     const isRouted = routedRevision === instanceCount;
     if (packIds.length === 0) rewrite = false;
+    const writesAll = packIds.length === 0 || isBehind;
     board.say(packIds.length === 0 ? 'Writes all documents again.' : `Indexes ${packIds.length} packs.`);
-    const result = await parking.run('Indexing', () => indexStudy({ tenantId, studyInstanceUID, ...(packIds.length === 0 ? {} : { packIds }) }));
-    if (!result.done) return;
+    const result = await parking.run('Indexing', () => indexStudy({ tenantId, studyInstanceUID, ...(writesAll ? {} : { packIds }) }));
+    isBehind = !result.done;
+    if (!result.done) return board.say('Indexing was given up. The next pack of the study brings everything into the index, or a sweep does (./pacs sweep).');
     // A rewrite by itself routes nothing: what was routed stays so.
     if (packIds.length === 0 && isRouted) routedRevision = result.value.instanceCount;
     if (result.value.conflictCount !== (summary['conflictCount'] ?? 0)) upsertSearchAttributes([{ key: keys.conflictCount, value: result.value.conflictCount }]);
@@ -71,9 +78,13 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
   };
 
   for (;;) {
-    await condition(() => waiting.length > 0 || rewrite, routedRevision === instanceCount ? input.closeAfterMs : input.quietMs);
+    await condition(() => waiting.length > 0 || rewrite, routedRevision !== instanceCount ? input.quietMs : isBehind ? behindOpenMs : input.closeAfterMs);
     if (waiting.length > 0 || rewrite) await index();
     else if (routedRevision !== instanceCount) {
+      if (patched(patches.settleBeforeRoutes) && (await settleStudy({ tenantId, studyInstanceUID })).yieldedCount > 0) {
+        rewrite = true;
+        continue;
+      }
       const stableAt = new Date().toISOString();
       const revision = instanceCount;
       const routes = await findRoutes({ tenantId, studyInstanceUID });
@@ -93,7 +104,7 @@ export async function studyLifecycle(input: StudyLifecycleInput): Promise<void> 
     if (upgraded || workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > maxHistoryEvents) {
       await condition(allHandlersFinished);
       await makeContinueAsNewFunc<typeof studyLifecycle>(upgraded ? { initialVersioningBehavior: 'AUTO_UPGRADE' } : {})({ ...input, carried: {
-        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt, ...(rewrite ? { rewrite } : {}),
+        waitingPackIds: waiting, seenPackIds: [...seen].slice(-maxSeen), routedRevision, revision: instanceCount, summary, indexedAt, ...(rewrite ? { rewrite } : {}), ...(isBehind ? { isBehind } : {}),
         ...(urgency.chosen ? { priority: urgency.chosen } : {}) } });
     }
   }

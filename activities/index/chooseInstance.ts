@@ -18,7 +18,7 @@ export const createChooseInstance = (deps: ChooseInstanceDeps) =>
   async function chooseInstance({ tenantId, studyInstanceUID, sopInstanceUID, packId, sha256, by, why, at, flowId }: ChooseCurrentInput): Promise<readonly string[]> {
     const signal = cancellationSignal();
     const base = { tenantId, sopInstanceUID, by, why, at };
-    const holders = await deps.index.findHolders(tenantId, [sopInstanceUID]);
+    const holders = await deps.index.findHolders(tenantId, [sopInstanceUID], 'everything');
     const others = new Set(holders.map((holder) => holder.studyInstanceUID).filter((other) => other !== studyInstanceUID));
     for (const other of others) await deps.archive.addChoice({ ...base, studyInstanceUID: other, decision: { heldBy: studyInstanceUID } }, signal);
     const choice = await deps.archive.addChoice({ ...base, studyInstanceUID, decision: { packId, sha256 } }, signal);

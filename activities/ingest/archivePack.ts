@@ -5,12 +5,11 @@ import type { IndexedInstance, InstanceHeader } from '../../domain/instance.ts';
 import { outcomeOf, type ArchivedPack, type PackIndex, type PackOrigin, type StagedPack } from '../../domain/pack.ts';
 import { ingestEvents } from '../../domain/ingestEvents.ts';
 import { judgeInstance } from '../../domain/validation.ts';
-import type { ArchiveStore, AuditLog, InstanceLocation, StudyIndex } from '../../stores/ports.ts';
+import type { ArchiveStore, AuditLog } from '../../stores/ports.ts';
 import { packName, permanent } from '../failure.ts';
 
 export interface ArchivePackDeps {
   readonly archive: ArchiveStore;
-  readonly index: Pick<StudyIndex, 'findElsewhere'>;
   readonly audit: Pick<AuditLog, 'record'>;
   readonly now: () => Date;
 }
@@ -19,7 +18,8 @@ export interface ArchivePackDeps {
  * Commits a staged pack: checks what lies in the archive against the manifest and writes the pack's index with
  * the verdict for every instance. Idempotent: the first commit stands, and a second attempt returns it. A pack that holds
  * nothing but instances the study already has is not committed, so a resend leaves one copy; its tar is an orphan
- * that the sweep removes.
+ * that the sweep removes. Asks the archive alone, so that images are kept while the index is away: whether another study holds
+ * an instance is settled before the study is indexed (settleHolders).
  *
  * @throws `PackCorrupt` when the tar in the archive has another length than the gateway's.
  */
@@ -51,8 +51,6 @@ async function commit(deps: ArchivePackDeps, pack: StagedPack, origin: PackOrigi
 async function judge(deps: ArchivePackDeps, pack: StagedPack, headers: readonly InstanceHeader[], signal: AbortSignal): Promise<readonly IndexedInstance[]> {
   const earlier = await deps.archive.listIndexes(pack.tenantId, pack.studyInstanceUID, signal);
   const here = new Map(resolveStudy(earlier).current.map((instance) => [instance.sopInstanceUID, instance]));
-  const fresh = headers.map(({ sopInstanceUID }) => sopInstanceUID).filter((uid) => !here.has(uid));
-  const elsewhere = fresh.length ? await deps.index.findElsewhere(pack.tenantId, pack, fresh) : new Map<string, InstanceLocation>();
   return headers.map((header) => {
     const { header: dataSet, unreadable: _, pixelData: __, ...instance } = header;
     const judgement = judgeInstance(header, pack);
@@ -60,8 +58,6 @@ async function judge(deps: ArchivePackDeps, pack: StagedPack, headers: readonly 
     const known = here.get(header.sopInstanceUID);
     const attributes = pickIndexed(dataSet);
     if (known) return { ...instance, ...beside(known, header, pack), attributes };
-    const other = elsewhere.get(header.sopInstanceUID);
-    if (other) return { ...instance, ...besideOther(other), attributes };
     here.set(header.sopInstanceUID, { ...instance, seriesInstanceUID: pack.seriesInstanceUID, packId: pack.packId, committedAt: '', attributes });
     return { ...instance, verdict: 'accepted', attributes };
   });
@@ -73,13 +69,9 @@ function beside(known: CurrentInstance, instance: InstanceHeader, pack: StagedPa
   if (known.seriesInstanceUID === pack.seriesInstanceUID && known.sha256 === instance.sha256) return { verdict: 'duplicate', reason: duplicateReason };
   return known.seriesInstanceUID === pack.seriesInstanceUID
     ? { verdict: 'conflict', reason: 'Other bytes were archived before under this SOP Instance UID; the first stays current.' }
-    : besideOther({ studyInstanceUID: pack.studyInstanceUID, seriesInstanceUID: known.seriesInstanceUID });
+    : { verdict: 'conflict', conflictsWith: { studyInstanceUID: pack.studyInstanceUID, seriesInstanceUID: known.seriesInstanceUID },
+      reason: `This SOP Instance UID was archived before in series ${known.seriesInstanceUID}; the first stays current.` };
 }
-
-const besideOther = ({ studyInstanceUID, seriesInstanceUID }: Pick<InstanceLocation, 'studyInstanceUID' | 'seriesInstanceUID'>): Beside => ({
-  verdict: 'conflict', conflictsWith: { studyInstanceUID, seriesInstanceUID },
-  reason: `This SOP Instance UID was archived before in series ${seriesInstanceUID} of study ${studyInstanceUID}; the first stays current.`,
-});
 
 const asDuplicate = (instance: IndexedInstance): IndexedInstance =>
   instance.verdict === 'accepted' ? { ...instance, verdict: 'duplicate', reason: duplicateReason } : instance;

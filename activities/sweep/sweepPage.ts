@@ -1,11 +1,12 @@
 import { cancellationSignal } from '@temporalio/activity';
 import { studyVersion } from '../../domain/choice.ts';
-import { buildStudyDocuments, resolveStudy } from '../../domain/documents.ts';
+import { buildStudyDocuments } from '../../domain/documents.ts';
 import type { PackIdentity, PackIndex } from '../../domain/pack.ts';
-import { isInShare, rightfulHolder, type Holder, type VerifyShare } from '../../domain/sweep.ts';
+import { isInShare, type VerifyShare } from '../../domain/sweep.ts';
 import type { ArchiveStore, AuditLog, StudyIndex } from '../../stores/ports.ts';
 import type { StudyIdentity, SweepCounts } from '../../workflows/contracts.ts';
 import { withHeartbeat } from '../heartbeat.ts';
+import { settleHolders } from '../index/settleHolders.ts';
 import { findDamage } from './verifyPack.ts';
 
 export interface SweepPageInput {
@@ -30,7 +31,7 @@ export interface SweptPage {
 export interface SweepPageDeps {
   readonly archive: ArchiveStore;
   readonly index: StudyIndex;
-  readonly audit: Pick<AuditLog, 'record'>;
+  readonly audit: Pick<AuditLog, 'record' | 'catchUp'>;
   /** Has the study's own flow write its documents again (askRewrite). */
   readonly rewrite: (study: StudyIdentity) => Promise<void>;
   readonly bytesPerSecond: number;
@@ -59,15 +60,16 @@ export const createSweepPage = (deps: SweepPageDeps) =>
         if (packs.some(({ committedAt }) => committedAt > input.settledBefore)) continue;
         counts.studyCount++;
         counts.packCount += packs.length;
-        const yielded = await yieldDoublyHeld(deps, study, packs, signal);
-        const differs = yielded > 0 || await compare(deps, study, packs, counts);
-        counts.doublyHeldCount += yielded;
+        const yielded = await settleHolders(deps, study, { packs, sees: 'everything', by: 'sweep' }, signal);
+        const differs = yielded.own > 0 || await compare(deps, study, packs, counts);
+        counts.doublyHeldCount += yielded.own + yielded.others;
         if (differs) {
           await deps.rewrite(study);
           counts.rewrittenCount++;
         }
         damaged.push(...await verify(deps, input, packs, counts, signal));
       }
+      await deps.audit.catchUp(input.tenantId);
       return { counts, damaged, ...(page.next === undefined ? {} : { next: page.next }) };
     });
   };
@@ -77,34 +79,6 @@ async function compare({ index }: SweepPageDeps, study: StudyIdentity, packs: re
   const found = await index.compare(study.tenantId, study.studyInstanceUID, expected, studyVersion(packs));
   for (const name of ['missingCount', 'staleCount', 'foreignCount'] as const) counts[name] += found[name];
   return found.missingCount + found.staleCount + found.foreignCount > 0;
-}
-
-/** Two studies that committed a SOP Instance UID at the same moment both hold it: this one gives up those that another should hold. */
-async function yieldDoublyHeld(deps: SweepPageDeps, { tenantId, studyInstanceUID }: StudyIdentity, packs: readonly PackIndex[], signal: AbortSignal): Promise<number> {
-  const { current } = resolveStudy(packs);
-  const own = new Map(current.map((instance) => [instance.sopInstanceUID, instance]));
-  const others = (await deps.index.findHolders(tenantId, [...own.keys()])).filter((holder) => holder.studyInstanceUID !== studyInstanceUID);
-  let count = 0;
-  for (const [sopInstanceUID, group] of Map.groupBy(others, (holder) => holder.sopInstanceUID)) {
-    const claims: Holder[] = [];
-    for (const study of new Set(group.map((holder) => holder.studyInstanceUID))) {
-      const claim = claimOf(study, await deps.archive.listIndexes(tenantId, study, signal), sopInstanceUID);
-      if (claim) claims.push(claim);
-    }
-    const right = rightfulHolder([claimOf(studyInstanceUID, packs, sopInstanceUID)!, ...claims]);
-    if (right.studyInstanceUID === studyInstanceUID) continue;
-    await deps.archive.addChoice({ tenantId, studyInstanceUID, sopInstanceUID, decision: { heldBy: right.studyInstanceUID }, by: 'sweep',
-      why: 'Two studies held this SOP Instance UID; the first commit stays current.', at: deps.now().toISOString() }, signal);
-    count++;
-  }
-  return count;
-}
-
-/** By the archive: the index may say that a study holds what it does not hold any more. */
-function claimOf(studyInstanceUID: string, packs: readonly PackIndex[], sopInstanceUID: string): Holder | undefined {
-  const current = resolveStudy(packs).current.find((instance) => instance.sopInstanceUID === sopInstanceUID);
-  const chosenAt = packs.flatMap(({ instances }) => instances).find((instance) => instance.sopInstanceUID === sopInstanceUID)?.choice?.at;
-  return current && { studyInstanceUID, packId: current.packId, committedAt: current.committedAt, ...(chosenAt === undefined ? {} : { chosenAt }) };
 }
 
 async function verify(deps: SweepPageDeps, { share, flowId }: SweepPageInput, packs: readonly PackIndex[], counts: Counts, signal: AbortSignal): Promise<readonly PackIdentity[]> {

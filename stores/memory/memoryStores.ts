@@ -127,6 +127,10 @@ export class MemoryAuditLog implements AuditLog {
     }
   }
 
+  async catchUp(): Promise<number> {
+    return 0;
+  }
+
   async history(tenantId: string, studyInstanceUID: string, { limit, offset }: { readonly limit: number; readonly offset: number }) {
     const found = [...this.events.values()]
       .filter((event) => event.tenantId === tenantId && event.studyInstanceUID === studyInstanceUID)

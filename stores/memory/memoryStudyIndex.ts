@@ -111,18 +111,10 @@ export class MemoryStudyIndex implements StudyIndex {
     for (const { location } of found.toSorted((a, b) => compare(a.seriesInstanceUID!, b.seriesInstanceUID!) || orders.instances(a, b))) yield located(location);
   }
 
-  async findHolders(tenantId: string, sopInstanceUIDs: readonly string[]): Promise<readonly InstanceHolder[]> {
+  async findHolders(tenantId: string, sopInstanceUIDs: readonly string[], _sees: Parameters<StudyIndex['findHolders']>[2]): Promise<readonly InstanceHolder[]> {
     return this.#instances((location) => location.tenantId === tenantId && sopInstanceUIDs.includes(location.sopInstanceUID))
       .map(({ location: { sopInstanceUID, studyInstanceUID, packId, committedAt } }) => ({ sopInstanceUID, studyInstanceUID, packId, committedAt }))
       .toSorted((a, b) => compare(a.committedAt, b.committedAt) || compare(a.packId, b.packId));
-  }
-
-  async findElsewhere(tenantId: string, series: Parameters<StudyIndex['findElsewhere']>[1], sopInstanceUIDs: readonly string[]): Promise<ReadonlyMap<string, InstanceLocation>> {
-    const wanted = new Set(sopInstanceUIDs);
-    const found = this.#instances((location) => location.tenantId === tenantId && wanted.has(location.sopInstanceUID)
-      && (location.studyInstanceUID !== series.studyInstanceUID || location.seriesInstanceUID !== series.seriesInstanceUID));
-    const latestFirst = found.toSorted((a, b) => compare(b.location.committedAt, a.location.committedAt) || compare(b.location.packId, a.location.packId));
-    return new Map(latestFirst.map(({ location }) => [location.sopInstanceUID, located(location)]));
   }
 
   #put(level: QueryLevel, id: string, document: Stored): void {

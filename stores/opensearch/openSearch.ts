@@ -35,10 +35,13 @@ const maxChunkBytes = 5 * 1024 * 1024;
 /**
  * Writes documents by bulk requests of 5 MB at most. A document that is there at a later version, or for `create` at
  * all, stays as it is, which is no failure. Anything else is one: then some documents may be written, and a repeat is safe.
+ *
+ * @param patience other than the client's own
  */
-export async function writeDocuments(client: OpenSearchClient, tenantId: string, documents: Iterable<DocumentWrite>, refresh: Refresh): Promise<void> {
+export async function writeDocuments(client: OpenSearchClient, tenantId: string, documents: Iterable<DocumentWrite>, refresh: Refresh,
+  patience: { readonly requestTimeout?: number; readonly maxRetries?: number } = {}): Promise<void> {
   for (const body of chunks(documents)) {
-    const answer = await client.bulk({ body: body as never, refresh });
+    const answer = await client.bulk({ body: body as never, refresh }, patience);
     if (!answer.body.errors) continue;
     const failed = answer.body.items.map((item) => item.index ?? item.create)
       .find((item) => item !== undefined && item.status >= 300 && item.status !== 409);

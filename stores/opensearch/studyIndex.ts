@@ -6,7 +6,7 @@ import { inContext, statusOf } from '../errors.ts';
 import { getDocument, removeDocuments, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
 import { UnsupportedMatch, type InstanceHolder, type InstanceLocation, type StudyIndex } from '../ports.ts';
 import { filtersOf, searchOf } from './searchQuery.ts';
-import { searchAll, searchPage, type Query } from './sortedSearch.ts';
+import { searchAll, searchPage } from './sortedSearch.ts';
 import { compareStudy, listIndexedStudies, removeOthers, removeStudy } from './studyComparison.ts';
 import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
 
@@ -72,8 +72,8 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
 
     locate: (tenantId, scope) => locate(client, tenantId, scope),
 
-    findHolders: (tenantId, sopInstanceUIDs) => inContext('Looking for the holders of instances', { tenantId, key: 'all studies' }, async () => {
-      await client.indices.refresh({ index: indexNames.instances });
+    findHolders: (tenantId, sopInstanceUIDs, sees) => inContext('Looking for the holders of instances', { tenantId, key: 'all studies' }, async () => {
+      if (sees === 'everything') await client.indices.refresh({ index: indexNames.instances });
       const holders: InstanceHolder[] = [];
       for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
         for await (const { sopInstanceUID, studyInstanceUID, packId, committedAt } of searchAll<InstanceSource>(client, {
@@ -82,14 +82,6 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
         })) holders.push({ sopInstanceUID, studyInstanceUID, packId, committedAt });
       }
       return holders;
-    }),
-
-    findElsewhere: (tenantId, series, sopInstanceUIDs) => inContext('Looking for instances elsewhere', about(tenantId, series.studyInstanceUID), async () => {
-      const found = new Map<string, InstanceLocation>();
-      for (const uids of chunksOf(sopInstanceUIDs, uidsPerQuery)) {
-        for (const location of await elsewhere(client, tenantId, series, uids)) found.set(location.sopInstanceUID, location);
-      }
-      return found;
     }),
   };
 }
@@ -169,14 +161,3 @@ async function locateOne(client: OpenSearchClient, tenantId: string, scope: Scop
   const fits = (Object.keys(asked) as (keyof typeof asked)[]).every((name) => asked[name] === undefined || asked[name] === location[name]);
   return fits ? location : undefined;
 }
-
-/** The first commit of each instance, should several studies hold it. */
-async function elsewhere(client: OpenSearchClient, tenantId: string, series: Parameters<StudyIndex['findElsewhere']>[1], uids: readonly string[]): Promise<readonly InstanceLocation[]> {
-  const here: Query = { bool: { filter: [{ term: { studyInstanceUID: series.studyInstanceUID } }, { term: { seriesInstanceUID: series.seriesInstanceUID } }] } };
-  const filter = filtersOf(tenantId, { terms: { sopInstanceUID: uids } }, { bool: { must_not: [here] } });
-  const body = { query: { bool: { filter } }, collapse: { field: 'sopInstanceUID' }, sort: [{ committedAt: 'asc' }, { packId: 'asc' }],
-    size: uids.length, _source: locationFields, track_total_hits: false };
-  const answer = await client.search({ index: indexNames.instances, body: body as never });
-  return answer.body.hits.hits.map((hit) => locationOf(hit._source as InstanceSource));
-}
-

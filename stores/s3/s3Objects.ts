@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { statusOf } from '../errors.ts';
 import type { Bucket } from './s3.ts';
 
@@ -79,6 +79,11 @@ export async function writeObject({ s3, bucket }: Bucket, key: string, body: Buf
     if (isConditionFailed(error) || (condition !== 'new' && isMissing(error))) return undefined;
     throw error;
   }
+}
+
+/** What is not there is removed already. */
+export async function removeObject({ s3, bucket }: Bucket, key: string, signal?: AbortSignal): Promise<void> {
+  await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), abortable(signal));
 }
 
 /** Every key under a prefix, page by page. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { studyWorkflowId } from '../../workflows/ids.ts';
 import { PacsClient } from '../support/pacsClient.ts';
 import { eventually } from '../support/stack.ts';
 import type { Act, Call, Fault, Moment } from './harness/faultList.ts';
 import { byStow, sendUntilAccepted } from './harness/senders.ts';
 import type { SitePart } from './harness/site.ts';
-import { makeInstance, makeStudy } from './harness/studies.ts';
+import { spoolFiles } from './harness/quiet.ts';
+import { makeInstance, makeStudy, type Instance } from './harness/studies.ts';
 import { assertNothingLostOrDoubled, faultSuite, hasFired } from './harness/suite.ts';
 
 const MiB = 1024 * 1024;
@@ -82,6 +84,46 @@ describe('servers, links, disk and clock that fail', function () {
     assert.ok((await readOnly(null)).ok);
 
     assert.ok(study.instances.length === 2);
+  });
+
+  it('OpenSearch is away for a while: images are archived and disks given back meanwhile, and all is found afterwards', async () => {
+    const { site, book, random } = suite();
+    const committed = (study: string, count: number) => eventually('it is committed', async () =>
+      (await site.archive.listIndexes(site.tenantId, study)).flatMap(({ instances }) => instances).length === count, 60_000);
+    await site.kill('opensearch');
+
+    const first = await sent('ct', 2);
+    await committed(first.studyInstanceUID, 2);
+    const second = makeStudy(random, 'ct', 2);
+    const twin = makeInstance(random, second.instances[0]!.shape, first.instances[0]!.sopInstanceUID);
+    assert.ok(await sendUntilAccepted(site, { instances: [...second.instances, twin] }, book, { pauseMs: 300 }));
+    const uploaded = await sent('mr', 2, byStow);
+    await committed(second.studyInstanceUID, 3);
+    await committed(uploaded.studyInstanceUID, 2);
+    await eventually('the gateway has given its disk back', async () => !(await spoolFiles(site)).some((name) => name.endsWith('.tar')), 60_000);
+    assert.match((await site.api.flow(studyWorkflowId(site.tenantId, first.studyInstanceUID))).sentence ?? '', /^Indexes 1 packs/);
+    await site.restart('opensearch');
+
+    for (const { studyInstanceUID } of [first, second, uploaded]) await eventually('it is found', () => site.api.isFound(studyInstanceUID, 2), 120_000);
+    await eventually('the conflict is listed', async () => (await site.api.setAside(second.studyInstanceUID)).map(({ verdict, sopInstanceUID }) => `${verdict} ${sopInstanceUID}`).join() === `conflict ${twin.sopInstanceUID}`);
+    await eventually('the history caught up', async () => (await site.api.history(first.studyInstanceUID)).some(({ action }) => action === 'pack.archived'));
+  });
+
+  it('the API dies while it hands a request over that one start does not take: no flow waits for the rest, and the sender sends it again', async () => {
+    const { site, book, random } = suite();
+    const [{ shape }] = makeStudy(random, 'mr', 1).instances as [Instance];
+    const instances = Array.from({ length: 51 }, () => makeInstance(random, { ...shape, side: 8, seriesInstanceUID: random.uid() }));
+    let starts = 0;
+    const second = site.links.cloudTemporal.faults.arm({
+      matches: ({ path, request }) => path.endsWith('/StartWorkflowExecution') && request.includes('/ingest/stow/') && ++starts === 2,
+      moment: 'before', act: cut, meanwhile: () => site.kill('api') });
+
+    const sending = sendUntilAccepted(site, { instances }, book, { transport: byStow, pauseMs: 300 });
+    await hasFired('the second start', second, 120_000);
+    await site.restart('api');
+
+    assert.ok(await sending);
+    await eventually('it is found', () => site.api.isFound(shape.studyInstanceUID, 51), 120_000);
   });
 
   it('Temporal is unavailable to the gateway, and forgets what it was told', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { auditKey, auditPrefix, indexNames } from '../../domain/keys.ts';
+import { auditKey, auditPrefix, indexNames, unindexedAuditPrefix } from '../../domain/keys.ts';
 import { createAuditLog, type RebuildableAuditLog } from '../../stores/auditLog.ts';
+import { createOpenSearch } from '../../stores/opensearch/openSearch.ts';
 import { MemoryAuditLog } from '../../stores/memory/memoryStores.ts';
 import { listKeys, readObject } from '../../stores/s3/s3Objects.ts';
 import { aTenant } from '../support/aStudy.ts';
@@ -30,6 +31,24 @@ describe('AuditLog on real servers', () => {
     assert.deepEqual(await Array.fromAsync(listKeys(shared.bucket, auditPrefix(event.tenantId))), [auditKey(event.tenantId, event)]);
     const object = await readObject(shared.bucket, auditKey(event.tenantId, event));
     assert.equal(object?.body.toString(), `${JSON.stringify(event)}\n`);
+  });
+
+  it('records while the index is away, and catches up when it is back', async () => {
+    const nobody = createOpenSearch({ url: 'http://127.0.0.1:9' });
+    const away = createAuditLog({ ...shared.bucket, client: nobody });
+    const events = [1, 2, 3].map((second) => anEvent({ tenantId: aTenant(), at: `2024-05-01T10:00:0${second}.000Z` }));
+    const { tenantId } = events[0]!;
+    const ofOne = events.map((event) => ({ ...event, tenantId }));
+
+    await away.record(ofOne.slice(0, 2));
+    await audit.record(ofOne.slice(1));
+    const before = await audit.history(tenantId, '1.2', { limit: 10, offset: 0 });
+    const caughtUp = [await audit.catchUp(tenantId), await audit.catchUp(tenantId)];
+    await nobody.close();
+
+    assert.deepEqual([before.total, caughtUp], [2, [2, 0]]);
+    assert.equal((await audit.history(tenantId, '1.2', { limit: 10, offset: 0 })).total, 3);
+    assert.deepEqual(await Array.fromAsync(listKeys(shared.bucket, unindexedAuditPrefix(tenantId))), []);
   });
 
   it('rebuilds its index from S3 alone, with the same answers', async () => {

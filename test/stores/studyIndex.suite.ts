@@ -89,10 +89,10 @@ function writingSuite(index: () => StudyIndex): void {
     await index().write(late!, 1);
     await index().write(early!, 1);
 
-    const holders = await index().findHolders(tenantId, [sopInstanceUID, aUID()]);
+    const holders = await index().findHolders(tenantId, [sopInstanceUID, aUID()], 'everything');
 
     assert.deepEqual(holders.map(({ studyInstanceUID }) => studyInstanceUID), [early!.studyInstanceUID, late!.studyInstanceUID]);
-    assert.deepEqual(await index().findHolders(aTenant(), [sopInstanceUID]), []);
+    assert.deepEqual(await index().findHolders(aTenant(), [sopInstanceUID], 'everything'), []);
   });
 
   it('drops an older write and takes an equal one', async () => {
@@ -138,7 +138,7 @@ function writingSuite(index: () => StudyIndex): void {
     }
     assert.deepEqual(await Array.fromAsync(index().locate(theirs, { studyInstanceUID, seriesInstanceUID })), []);
     assert.deepEqual(await Array.fromAsync(index().locate(theirs, { studyInstanceUID, sopInstanceUID: study.instances[0]!.sopInstanceUID })), []);
-    assert.equal((await index().findElsewhere(theirs, { studyInstanceUID: '1', seriesInstanceUID: '2' }, [study.instances[0]!.sopInstanceUID])).size, 0);
+    assert.deepEqual(await index().findHolders(theirs, [study.instances[0]!.sopInstanceUID], 'everything'), []);
     assert.equal(await index().version(theirs, studyInstanceUID), 0);
   });
 }
@@ -371,24 +371,6 @@ function locatingSuite(index: () => StudyIndex): void {
     assert.deepEqual(await uids({ studyInstanceUID, seriesInstanceUID: '1.9', sopInstanceUID }), []);
     assert.deepEqual(await uids({ studyInstanceUID: '1.9', sopInstanceUID }), []);
     assert.deepEqual(await uids({ studyInstanceUID, sopInstanceUID: `${sopInstanceUID}|x` }), []);
-  });
-
-  it('finds instances that other studies or series hold, the first commit of each', async () => {
-    const tenantId = aTenant();
-    const [here, there, alone] = [aUID(), aUID(), aUID()];
-    const own = aStudy(tenantId, { instances: [{ sopInstanceUID: here }, { sopInstanceUID: there }] });
-    const later = aStudy(tenantId, { committedAt: '2024-06-02T00:00:00.000Z', instances: [{ sopInstanceUID: there }] });
-    const earlier = aStudy(tenantId, { committedAt: '2024-06-01T00:00:00.000Z', instances: [{ sopInstanceUID: there }, { sopInstanceUID: alone }] });
-    for (const study of [own, later, earlier]) await index().write(study, 1);
-    const series = { studyInstanceUID: own.studyInstanceUID, seriesInstanceUID: own.series[0]!.seriesInstanceUID };
-
-    const found = await index().findElsewhere(tenantId, series, [here, there, aUID()]);
-
-    assert.deepEqual([...found.keys()], [there]);
-    assert.equal(found.get(there)?.studyInstanceUID, earlier.studyInstanceUID);
-    const sibling = await index().findElsewhere(tenantId, { ...series, seriesInstanceUID: '1.9' }, [here]);
-    assert.equal(sibling.get(here)?.studyInstanceUID, own.studyInstanceUID);
-    assert.equal((await index().findElsewhere(tenantId, series, [])).size, 0);
   });
 
   async function writeOne(tenantId: string, sopInstanceUID: string) {

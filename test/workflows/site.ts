@@ -66,6 +66,7 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   releasePack: async () => undefined,
   setAsidePack: async () => undefined,
   indexStudy: async ({ packIds = [] }) => ({ packCount: packIds.length, seriesCount: 1, instanceCount: packIds.length, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 }),
+  settleStudy: async () => ({ yieldedCount: 0 }),
   findRoutes: async () => [],
   findMoveDestination: async () => ({ destinationId: 'ws1', gatewayId: 'gw1' }),
   moveInstances: async () => ({ completedCount: 2, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] }),
@@ -110,7 +111,7 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'dropIndex', 'rebuildPage', 'rebuildAudit',
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'dropIndex', 'rebuildPage', 'rebuildAudit',
     'findRoutes', 'findMoveDestination', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }

@@ -5,7 +5,7 @@ import { aUID } from '../support/aStudy.ts';
 import { aSite, type Activities, type Site } from './site.ts';
 
 /** A study whose index counts every pack as one instance. */
-export function aStudyOf(fakes: Partial<Pick<Activities, 'findRoutes' | 'indexStudy'>> = {}) {
+export function aStudyOf(fakes: Partial<Pick<Activities, 'findRoutes' | 'indexStudy' | 'settleStudy'>> = {}) {
   const known = new Set<string>();
   let writing = 0;
   let mostAtOnce = 0;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { permanent } from '../../activities/failure.ts';
 import { createAskRewrite } from '../../activities/index/askRewrite.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { routeWorkflowId } from '../../workflows/ids.ts';
@@ -64,6 +65,41 @@ describe('studyLifecycle', () => {
     assert.deepEqual(study.site.called('indexStudy'), [study.uid]);
     assert.deepEqual(study.site.called('findRoutes'), []);
     assert.deepEqual(searchAttributes['ConflictCount'], [1]);
+  });
+
+  it('writes itself again before it is routed when another study holds an instance', async () => {
+    const settled = [2, 0];
+    const study = aStudyOf({ findRoutes: async () => [{ ruleId: 'all', destinationId: 'archive', priority: 2 }], settleStudy: async () => ({ yieldedCount: settled.shift() ?? 0 }) });
+
+    await register({ quietMs: 100, closeAfterMs: 200 })(study.pack(), 3);
+    await server.client.workflow.getHandle(study.workflowId).result();
+
+    const order = study.site.calls.map(({ name }) => name).filter((name) => ['indexStudy', 'settleStudy', 'findRoutes'].includes(name));
+    assert.deepEqual(order, ['indexStudy', 'settleStudy', 'indexStudy', 'settleStudy', 'findRoutes']);
+  });
+
+  it('brings packs whose index step was skipped into the index with the next pack', async () => {
+    let isBroken = true;
+    const asked: (readonly string[] | undefined)[] = [];
+    const study = aStudyOf({ indexStudy: async ({ packIds }) => {
+      asked.push(packIds);
+      if (isBroken) throw permanent('PackCorrupt', 'Pack x');
+      return { packCount: 2, seriesCount: 1, instanceCount: 2, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 };
+    } });
+    const registerPack = register({ quietMs: 100, closeAfterMs: 200 });
+    const [one, two] = [study.pack(), study.pack()];
+    await registerPack(one, 3);
+    const flow = flowOf(server.client.workflow.getHandle(study.workflowId));
+    await flow.reaches('ATTENTION');
+    await flow.decide('skip');
+    isBroken = false;
+    await until('it says that it is behind', async () => (await flow.status()).sentence.includes('given up'));
+    await sleep(1_500); // longer than it would stay open
+
+    await registerPack(two, 3);
+    await flow.result();
+
+    assert.deepEqual(asked, [[one.packId], undefined]);
   });
 
   it('loses no pack that arrives while it closes', async function race() {

@@ -1,7 +1,7 @@
 import { HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { resolveStudy } from '../../../domain/documents.ts';
-import { packKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
+import { packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../../../domain/pack.ts';
 import { listKeys } from '../../../stores/s3/s3Objects.ts';
 import { sha256 } from '../../support/pacsClient.ts';
@@ -102,18 +102,20 @@ function differences(what: string, expected: readonly string[], actual: readonly
 }
 
 async function readArchive({ bucket, archive, tenantId }: Site) {
-  const packs = new Map<string, PackIndex[]>();
+  const studies = new Set<string>();
   const [committed, parts] = [new Set<string>(), [] as string[]];
   for await (const key of listKeys(bucket, `${tenantPrefix(tenantId)}studies/`)) {
     const pack = parsePackKey(key);
+    if (!pack && parseChoiceKey(key)) continue;
     if (!pack) throw new Error(`A key that is no pack's: ${key}`);
     if (pack.part !== 'index') parts.push(key);
     else {
       committed.add(pack.packId + pack.seriesInstanceUID);
-      const index = await archive.getIndex(pack);
-      packs.set(pack.studyInstanceUID, [...packs.get(pack.studyInstanceUID) ?? [], index!]);
+      studies.add(pack.studyInstanceUID);
     }
   }
+  const packs = new Map<string, readonly PackIndex[]>();
+  for (const study of studies) packs.set(study, await archive.listIndexes(tenantId, study));
   const isOrphan = (key: string): boolean => {
     const { packId, seriesInstanceUID } = parsePackKey(key) as PackIdentity;
     return !committed.has(packId + seriesInstanceUID);

@@ -4,6 +4,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import type { InstanceHeader, PackedInstance } from '../../../domain/instance.ts';
 import { packIdInput, type GivenUp, type PackOrigin, type SpooledPack } from '../../../domain/pack.ts';
 import type { DicomJson } from '../../../dicom/json.ts';
+import { MemoryAuditLog } from '../../../stores/memory/memoryStores.ts';
 import type { PackFile, PackSpool } from '../../../stores/ports.ts';
 import { aTenant, aUID, dataSet } from '../../support/aStudy.ts';
 
@@ -95,6 +96,9 @@ export class MemorySpool implements PackSpool {
     if (this.packs.delete(packId)) this.aside.set(packId, why);
   }
 }
+
+/** What settling needs beside archive and index, where a test is not about it. */
+export const unsettled = () => ({ audit: new MemoryAuditLog(), rewrite: async () => undefined, now: () => new Date('2024-05-03T00:00:00.000Z') });
 
 export class Crash extends Error {
   override readonly name = 'Crash';

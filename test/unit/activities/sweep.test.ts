@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createIndexStudy } from '../../../activities/index/indexStudy.ts';
 import { createSweepPage, type SweepPageInput } from '../../../activities/sweep/sweepPage.ts';
 import { createVerifyPack } from '../../../activities/sweep/verifyPack.ts';
+import { buildStudyDocuments } from '../../../domain/documents.ts';
 import { isInShare, rightfulHolder, shareOfDay } from '../../../domain/sweep.ts';
 import { packKey } from '../../../domain/keys.ts';
 import { encodeEntryHeader, endOfArchive, entryHeaderBytes, paddedLength } from '../../../domain/packTar.ts';
@@ -10,7 +11,7 @@ import type { PackIndex } from '../../../domain/pack.ts';
 import { MemoryArchive, MemoryAuditLog } from '../../../stores/memory/memoryStores.ts';
 import { MemoryStudyIndex } from '../../../stores/memory/memoryStudyIndex.ts';
 import { aPackIndex, aTenant, aUID, type PackOptions } from '../../support/aStudy.ts';
-import { run } from './support.ts';
+import { run, unsettled } from './support.ts';
 
 const tenantId = aTenant();
 
@@ -37,8 +38,8 @@ async function world(...packs: readonly ReturnType<typeof aTar>[]) {
     archive.packs.set(packKey(pack, 'tar'), tar);
     await archive.commitIndex(pack);
   }
-  const rewrite = (study: { readonly tenantId: string; readonly studyInstanceUID: string }) => run(createIndexStudy({ archive, index }), study).then(() => undefined);
-  for (const { index: pack } of packs) await rewrite(pack);
+  const rewrite = (study: { readonly tenantId: string; readonly studyInstanceUID: string }) => run(createIndexStudy({ ...unsettled(), archive, index }), study).then(() => undefined);
+  for (const { index: pack } of packs) await index.write(buildStudyDocuments(await archive.listIndexes(tenantId, pack.studyInstanceUID)), 1);
   const page = createSweepPage({ archive, index, audit, rewrite, bytesPerSecond: 1e9, now: () => new Date() });
   const input: SweepPageInput = { tenantId, flowId: `${tenantId}/sweep/1`, side: 'archive', limit: 10, share: { of: 1, number: 0 }, settledBefore: '2025-01-01T00:00:00.000Z' };
   return { archive, index, audit, sweep: (given: Partial<SweepPageInput> = {}) => run(page, { ...input, ...given }), verify: createVerifyPack({ archive, bytesPerSecond: 1e9 }) };
@@ -93,7 +94,7 @@ describe('sweepPage', () => {
       const { counts } = await sweep();
 
       assert.equal(counts.doublyHeldCount, 1);
-      assert.deepEqual((await index.findHolders(tenantId, [sopInstanceUID])).map(({ studyInstanceUID }) => studyInstanceUID), [early.index.studyInstanceUID]);
+      assert.deepEqual((await index.findHolders(tenantId, [sopInstanceUID], 'everything')).map(({ studyInstanceUID }) => studyInstanceUID), [early.index.studyInstanceUID]);
       assert.deepEqual([...archive.choices.values()].map(({ studyInstanceUID, by, decision }) => [studyInstanceUID, by, decision]), [[late.index.studyInstanceUID, 'sweep', { heldBy: early.index.studyInstanceUID }]]);
       assert.equal((await sweep()).counts.doublyHeldCount, 0);
     }

@@ -1,0 +1,8 @@
+/**
+ * Changes of a running workflow's order of steps, by the ID that `patched()` takes. One goes when no flow of before it runs any more and its
+ * recorded history is deleted.
+ */
+export const patches = {
+  /** studyLifecycle asks settleStudy before its routes: a commit does not look into other studies any more. */
+  settleBeforeRoutes: 'settle-before-routes',
+} as const;
