@@ -1,3 +1,9 @@
+import { createFindSpooled } from './commitment/findSpooled.ts';
+import { createJudgeCommitment } from './commitment/judgeCommitment.ts';
+import { createRecordCommitment } from './commitment/recordCommitment.ts';
+import { createReleaseCommitment } from './commitment/releaseCommitment.ts';
+import { createReportCommitment } from './commitment/reportCommitment.ts';
+import { createTakeCommitment } from './commitment/takeCommitment.ts';
 import { createReleasePack } from './edge/releasePack.ts';
 import { createSetAsidePack } from './edge/setAsidePack.ts';
 import { createStagePack } from './edge/stagePack.ts';
@@ -32,6 +38,10 @@ export interface EdgeActivities {
   readonly stagePack: ActivityOf<typeof createStagePack>;
   readonly releasePack: ActivityOf<typeof createReleasePack>;
   readonly setAsidePack: ActivityOf<typeof createSetAsidePack>;
+  readonly takeCommitment: ActivityOf<typeof createTakeCommitment>;
+  readonly findSpooled: ActivityOf<typeof createFindSpooled>;
+  readonly reportCommitment: ActivityOf<typeof createReportCommitment>;
+  readonly releaseCommitment: ActivityOf<typeof createReleaseCommitment>;
   readonly moveInstances: ActivityOf<typeof createMoveInstances>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
   readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
@@ -55,6 +65,8 @@ export interface IndexActivities {
   readonly rebuildPage: ActivityOf<typeof createRebuildPage>;
   readonly sweepPage: ActivityOf<typeof createSweepPage>;
   readonly verifyPack: ActivityOf<typeof createVerifyPack>;
+  readonly judgeCommitment: ActivityOf<typeof createJudgeCommitment>;
+  readonly recordCommitment: ActivityOf<typeof createRecordCommitment>;
   readonly rebuildAudit: ActivityOf<typeof createRebuildAudit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;
 }

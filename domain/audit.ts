@@ -5,7 +5,7 @@ export type AuditAction =
   | 'study.indexed' | 'study.stable'
   | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed'
   | 'flow.parked' | 'flow.retried' | 'flow.skipped' | 'flow.rejected' | 'flow.prioritised'
-  | 'study.retrieved';
+  | 'study.retrieved' | 'commitment.reported' | 'commitment.unreported';
 
 /**
  * One event of a study's history. Carries UIDs, AE titles and counts; no patient attribute.

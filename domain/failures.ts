@@ -12,6 +12,7 @@ export const permanentFailures = {
   UnknownDestination: 'The destination is not in the tenant\'s configuration. Add it again and retry, or skip the delivery.',
   DestinationRefused: 'The destination refuses these instances for good, so sending them again does not help. Read the delivery ledger for each status, mend the destination, then retry, or skip.',
   DeliveryUnconfirmed: 'The destination reported success, but its confirmation policy does not find the instances there. Check the destination, then retry.',
+  CommitmentMissing: 'The storage commitment request is neither on the gateway\'s disk nor in the archive. Have the requestor ask again, then skip this one.',
 } as const;
 
 export type PermanentFailure = keyof typeof permanentFailures;

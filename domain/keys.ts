@@ -57,5 +57,9 @@ export const deliveryPrefix = (tenantId: string, destinationId: string): string 
 /** Whether a destination's circuit is open. */
 export const circuitKey = (tenantId: string, destinationId: string): string => `${tenantPrefix(tenantId)}circuits/${destinationId}.json`;
 
+/** A transaction of storage commitment. */
+export const commitmentKey = (tenantId: string, gatewayId: string, transactionUID: string): string =>
+  `${tenantPrefix(tenantId)}commitments/${gatewayId}/${transactionUID}.json`;
+
 /** Entry name inside a pack's tar. */
 export const entryName = (sopInstanceUID: string): string => `${sopInstanceUID}.dcm`;

@@ -38,6 +38,8 @@ export interface GatewayConfig {
   readonly cloud: CloudTarget | undefined;
   /** Matches that one query is answered with. */
   readonly maxMatches: number;
+  /** For how long a storage commitment request waits for instances that the archive does not have yet. */
+  readonly commitmentWaitMs: number;
   /** How long associations may go on after SIGTERM. */
   readonly drainMs: number;
 }
@@ -77,6 +79,7 @@ export function readConfig(env: Environment): GatewayConfig {
     },
     cloud: readCloud(read),
     maxMatches: read.whole('PACS_QUERY_MAX_MATCHES', 100_000, 10_000_000)!,
+    commitmentWaitMs: read.whole('PACS_COMMITMENT_WAIT_SECONDS', 3600, 30 * 86_400)! * 1000,
     drainMs: read.whole('PACS_DRAIN_SECONDS', 20, 3600)! * 1000,
   };
   if (config.dicom.port === undefined && config.dicom.tls === undefined) read.problems.push('PACS_DICOM_PORT is off and PACS_DICOM_TLS_PORT is not set');

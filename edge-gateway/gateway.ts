@@ -2,6 +2,9 @@ import type { PackOrigin } from '../domain/pack.ts';
 import { priorities, type Priority } from '../domain/tenant.ts';
 import type { OpenSession } from './services/service.ts';
 import { createCloudArchive } from './cloudArchive.ts';
+import type { CommitmentClient } from './commitment/client.ts';
+import { CommitmentFolder } from './commitment/folder.ts';
+import { CommitmentTeller } from './commitment/teller.ts';
 import type { GatewayConfig } from './config.ts';
 import { isAboutTheMessage, type FlowClient } from './flowClient.ts';
 import { createGatewayHttp } from './http.ts';
@@ -9,6 +12,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createDicomServer } from './server.ts';
 import type { RetrievalClient } from './retrievalClient.ts';
+import { commitmentPolicy, openCommitment } from './services/commitment.ts';
 import { queryRetrieve } from './services/queryRetrieve.ts';
 import { composeSession } from './services/session.ts';
 import { openStorageSession } from './services/storage.ts';
@@ -23,6 +27,8 @@ export interface GatewayDeps {
   readonly client: FlowClient;
   /** Absent: C-MOVE is not offered. */
   readonly retrievals?: RetrievalClient;
+  /** Absent: storage commitment is not offered. */
+  readonly commitments?: CommitmentClient;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -47,7 +53,7 @@ const reviewEvery = 60;
  *
  * @throws when the key or a certificate cannot be used
  */
-export async function createGateway(config: GatewayConfig, { client, retrievals, log, clock = systemClock }: GatewayDeps): Promise<Gateway> {
+export async function createGateway(config: GatewayConfig, { client, retrievals, commitments, log, clock = systemClock }: GatewayDeps): Promise<Gateway> {
   const { tenantId, gatewayId, dicom } = config;
   const certificates = dicom.tls && await openCertificates(dicom.tls, log);
   const priorityOf = ({ callingAETitle }: PackOrigin): Priority =>
@@ -58,11 +64,15 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
   const watermark = new Watermark({ limits: config.spool, readSpace: readSpace(config.spool.dir), spoolBytes: () => spool.totals().bytes, kept });
   const cloud = config.cloud && queryRetrieve({
     archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, tenantId, gatewayId, retrievals, log });
+  const commitmentFolder = new CommitmentFolder(config.spool.dir);
+  const teller = commitments && new CommitmentTeller({ folder: commitmentFolder, client: commitments, clock, log, waitMs: config.commitmentWaitMs });
   const openSession: OpenSession = composeSession([
-    openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? []]);
+    openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? [],
+    ...(teller ? [openCommitment({ folder: commitmentFolder, watermark, tenantId, gatewayId, log, onTaken: () => void teller.tell() })] : [])]);
   const server = createDicomServer({
     host: dicom.host, port: dicom.port, tls: dicom.tls && { port: dicom.tls.port, options: certificates!.current }, aeTitles: [dicom.aeTitle],
-    policy: { callingAETitles: dicom.callingAETitles, acceptPrivateStorage: dicom.acceptPrivateStorage, ...(cloud && { services: cloud.services, sendsInstances: true }) },
+    policy: { callingAETitles: dicom.callingAETitles, acceptPrivateStorage: dicom.acceptPrivateStorage, sendsInstances: cloud !== undefined,
+      services: new Map([...cloud?.services ?? [], ...(teller ? commitmentPolicy : [])]) },
     limits: { maxAssociations: dicom.maxAssociations, artimTimeoutMs: dicom.artimTimeoutMs, idleTimeoutMs: dicom.idleTimeoutMs },
     openSession, logger: log,
   });
@@ -73,6 +83,7 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
     setAside: spool.setAside().slice(0, maxShownPacks).map(({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes }) => ({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes })),
     kept: { packs: kept.count, bytes: kept.bytes }, freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
   const housekeeping = repeat(housekeepingMs, log, async (round) => {
+    void teller?.tell();
     await spool.sweep();
     await kept.look();
     await watermark.poll();
@@ -91,6 +102,7 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
       const { port: httpPort } = await http.listen();
       await spool.recover();
       await kept.look();
+      await commitmentFolder.recover();
       await watermark.poll();
       housekeeping.start();
       const { port: dicomPort, tlsPort: dicomTlsPort } = await server.listen();
@@ -105,6 +117,7 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
       await housekeeping.stop();
       await starter.stop();
       await retrievals?.close();
+      await commitments?.close();
       await http.close();
     },
   };

@@ -1,5 +1,6 @@
 import './threadPool.ts';
 import { pino } from 'pino';
+import { createCommitmentClient } from './commitment/client.ts';
 import { readConfig } from './config.ts';
 import { createFlowClient } from './flowClient.ts';
 import { createGateway } from './gateway.ts';
@@ -9,7 +10,7 @@ import { createRetrievalClient } from './retrievalClient.ts';
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel, base: { tenantId: config.tenantId, gatewayId: config.gatewayId } });
-  const gateway = await createGateway(config, { client: createFlowClient(config.temporal), retrievals: createRetrievalClient(config.temporal), log });
+  const gateway = await createGateway(config, { client: createFlowClient(config.temporal), retrievals: createRetrievalClient(config.temporal), commitments: createCommitmentClient(config.temporal), log });
   const stop = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'Stopping');
     gateway.stop().then(

@@ -1,11 +1,12 @@
 import { createArchiveStore } from './s3/archiveStore.ts';
 import { createAuditLog, type RebuildableAuditLog } from './auditLog.ts';
 import { createCircuitStore } from './s3/circuitStore.ts';
+import { createCommitmentStore } from './s3/commitmentStore.ts';
 import { createDeliveryStore } from './s3/deliveryStore.ts';
 import { createDicomWebSender, type DicomWebSenderValues } from './destinations/destination.ts';
 import { createOpenSearch, type OpenSearchValues, type Refresh } from './opensearch/openSearch.ts';
 import { cachedReads, type PackCacheValues } from './packs/packCache.ts';
-import type { ArchiveStore, CircuitStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
+import type { ArchiveStore, CircuitStore, CommitmentStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
 import { createS3, type S3Values } from './s3/s3.ts';
 import { createStudyIndex } from './opensearch/studyIndex.ts';
 import { createTenantStore } from './s3/tenantStore.ts';
@@ -31,6 +32,7 @@ export interface Stores {
   readonly tenants: TenantStore;
   readonly deliveries: DeliveryStore;
   readonly circuits: CircuitStore;
+  readonly commitments: CommitmentStore;
   readonly dicomWebSender: Sender<DicomWebDestination>;
   /** Whether S3 and OpenSearch answer: for /readyz. @throws when one does not */
   check(): Promise<void>;
@@ -53,6 +55,7 @@ export function createStores(values: StoreValues): Stores {
     tenants,
     deliveries: createDeliveryStore(bucket),
     circuits: createCircuitStore(bucket),
+    commitments: createCommitmentStore(bucket),
     dicomWebSender: createDicomWebSender(values.dicomWebSender),
     check: async () => { await Promise.all([tenants.get('readiness'), client.ping()]); },
     close: async () => {

@@ -1,15 +1,17 @@
 import type { Readable } from 'node:stream';
 import type { AuditEvent } from '../domain/audit.ts';
 import type { Trouble } from '../domain/circuit.ts';
+import type { Commitment, CommitmentName, TakenCommitment } from '../domain/commitment.ts';
 import type { ChoiceDraft, StudyChoice } from '../domain/choice.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
 import type { IndexDifferences } from '../domain/sweep.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
 import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pack.ts';
-import type { Destination, TenantConfig } from '../domain/tenant.ts';
+import type { Destination, DicomDestination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
 import type { MatchOptions } from '../dicom/matching.ts';
+import type { CommitmentReport } from '../dicom/storageCommitment.ts';
 import type { LentRange } from './packs/lentBytes.ts';
 
 /** Where an interrupted upload goes on. Heartbeat details of stagePack. */
@@ -192,6 +194,32 @@ export interface DeliveryStore {
   /** @throws VersionConflict */
   put(ledger: DeliveryLedger, etag: string | undefined): Promise<string>;
 }
+
+/** Transactions of storage commitment, each with what the archive said of its references. */
+export interface CommitmentStore {
+  get(name: CommitmentName): Promise<Versioned<Commitment> | undefined>;
+  /** @throws VersionConflict */
+  put(commitment: Commitment, etag: string | undefined): Promise<string>;
+}
+
+/** Requests of storage commitment on a gateway's disk, as the worker that runs beside the gateway sees them. */
+export interface CommitmentDesk {
+  /** @returns undefined when the disk does not have the request (any more) */
+  read(transactionUID: string): Promise<TakenCommitment | undefined>;
+  /**
+   * Has the gateway tell the requestor on the association that brought the request, when that is still open.
+   *
+   * @returns the status that the requestor answered; undefined when it was not told, or did not answer
+   */
+  tellOnItsAssociation(report: CommitmentReport, signal: AbortSignal): Promise<number | undefined>;
+  /** Which of these instances the gateway's spool holds and the cloud has not released yet. */
+  findWaiting(sopInstanceUIDs: ReadonlySet<string>): Promise<ReadonlySet<string>>;
+  /** The requestor was told, or a person gave it up: the disk may forget the request. Idempotent. */
+  remove(transactionUID: string): Promise<void>;
+}
+
+/** Tells a requestor on an association of ours (PS3.4 J.3.3). @returns the status it answered @throws DestinationUnavailable */
+export type Reporter = (requestor: DicomDestination, report: CommitmentReport, signal: AbortSignal) => Promise<number>;
 
 /** One instance on its way to a destination. */
 export interface InstanceToSend extends Pick<PackedInstance, 'sopInstanceUID' | 'sopClassUID' | 'transferSyntaxUID' | 'lengthBytes'> {

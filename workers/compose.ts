@@ -1,6 +1,12 @@
 import type { Client } from '@temporalio/client';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../activities/index.ts';
 import { alive } from '../activities/heartbeat.ts';
+import { createFindSpooled } from '../activities/commitment/findSpooled.ts';
+import { createJudgeCommitment } from '../activities/commitment/judgeCommitment.ts';
+import { createRecordCommitment } from '../activities/commitment/recordCommitment.ts';
+import { createReleaseCommitment } from '../activities/commitment/releaseCommitment.ts';
+import { createReportCommitment } from '../activities/commitment/reportCommitment.ts';
+import { createTakeCommitment } from '../activities/commitment/takeCommitment.ts';
 import { createReleasePack } from '../activities/edge/releasePack.ts';
 import { createSetAsidePack } from '../activities/edge/setAsidePack.ts';
 import { createStagePack } from '../activities/edge/stagePack.ts';
@@ -28,6 +34,7 @@ import { createProbeDestination } from '../activities/route/probeDestination.ts'
 import { createSendInstances } from '../activities/route/sendInstances.ts';
 import { createSetCircuit } from '../activities/route/setCircuit.ts';
 import { createSkipInstances } from '../activities/route/skipInstances.ts';
+import { commitmentDesk } from '../edge-gateway/commitment/desk.ts';
 import { spoolReader } from '../edge-gateway/spool/reader.ts';
 import type { Stores } from '../stores/compose.ts';
 import { probeDicomWeb } from '../stores/destinations/destination.ts';
@@ -36,7 +43,7 @@ import { readPackHeaders } from '../stores/packs/packHeaders.ts';
 import { taskQueues } from '../workflows/contracts.ts';
 import { edgeTaskQueue } from '../workflows/ids.ts';
 import type { WorkerConfig, WorkerRole } from './config.ts';
-import { createDicomProbe, createDicomReadBack, createDicomSender } from './dicomSender.ts';
+import { createDicomProbe, createDicomReadBack, createDicomReporter, createDicomSender } from './dicomSender.ts';
 
 /** What one Temporal worker polls and runs. */
 export interface WorkerPlan {
@@ -83,6 +90,8 @@ const indexActivities = ({ config, stores, client }: Deps): IndexActivities => (
   indexStudy: alive(createIndexStudy({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), now })),
   dropIndex: createDropIndex(stores),
   rebuildPage: createRebuildPage(stores),
+  judgeCommitment: createJudgeCommitment({ ...stores, now }),
+  recordCommitment: alive(createRecordCommitment(stores)),
   rebuildAudit: createRebuildAudit(stores),
   recordAudit: createRecordAudit(stores),
 });
@@ -101,10 +110,15 @@ const routeActivities = ({ config, stores, client }: Deps): RouteActivities => (
 
 const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities => {
   const spool = spoolReader(edge.spoolDir, { keep: edge.keepsPacks });
+  const desk = commitmentDesk(edge.spoolDir);
   return {
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
     setAsidePack: createSetAsidePack({ spool }),
+    takeCommitment: alive(createTakeCommitment({ ...stores, desk })),
+    findSpooled: alive(createFindSpooled({ ...stores, desk })),
+    reportCommitment: createReportCommitment({ ...stores, desk, report: createDicomReporter(edge.aeTitle), firstRetryMs: config.firstRetryMs }),
+    releaseCommitment: alive(createReleaseCommitment({ desk })),
     moveInstances: createMoveInstances({ ...stores, sender: createDicomSender(edge.aeTitle) }),
     sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
     confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),

@@ -4,12 +4,13 @@ import { describeStatus, resend, statusClass } from '../dicom/status.ts';
 import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import type { DicomDestination } from '../domain/tenant.ts';
 import { openAssociation } from '../edge-gateway/scu/association.ts';
+import { CommitmentNotAccepted, reportCommitment } from '../edge-gateway/scu/commitment.ts';
 import { echoOn } from '../edge-gateway/scu/echo.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable } from '../edge-gateway/scu/errors.ts';
 import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
 import { dataSetOf } from '../edge-gateway/services/partTen.ts';
-import { DestinationUnavailable, type Probe, type ReadBack, type Sender, type SendResult } from '../stores/ports.ts';
+import { DestinationUnavailable, type Probe, type ReadBack, type Reporter, type Sender, type SendResult } from '../stores/ports.ts';
 
 /**
  * Sends instances to a Storage SCP (PS3.4 Annex B) as they were received, each in its own transfer syntax.
@@ -49,6 +50,15 @@ export const createDicomReadBack = (ownAETitle: string): ReadBack<DicomDestinati
       throw isAboutPeer(error) || error instanceof QueryRefused ? new DestinationUnavailable(error.message, { cause: error }) : error;
     }
   };
+
+/** By N-EVENT-REPORT. */
+export const createDicomReporter = (ownAETitle: string): Reporter => async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, report, signal) => {
+  try {
+    return await reportCommitment({ host, port, calledAETitle, callingAETitle }, report, { signal });
+  } catch (error) {
+    throw isAboutPeer(error) || error instanceof CommitmentNotAccepted ? new DestinationUnavailable(error.message, { cause: error }) : error;
+  }
+};
 
 /** A peer that is well answers C-ECHO at once. */
 const probeTimeouts = { connectMs: 10_000, associateMs: 15_000, responseMs: 15_000 } as const;

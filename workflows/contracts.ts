@@ -1,4 +1,5 @@
 import type { DestinationFailure, Trouble } from '../domain/circuit.ts';
+import type { CommitmentName } from '../domain/commitment.ts';
 import type { GivenUp, PackIdentity, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
 import type { Priority } from '../domain/tenant.ts';
 
@@ -302,4 +303,23 @@ export interface RetrieveProgress {
 export interface RetrieveOutcome extends RetrieveProgress {
   /** `unsent`: the gateway that reaches the destination does not work, or ours could not read what was to be sent. */
   readonly end: 'sent' | 'cancelled' | 'unknownDestination' | 'unsent';
+}
+
+/** Input of `commitStorage`: one transaction of storage commitment, whose references lie on the gateway's disk. */
+export interface CommitStorageInput extends CommitmentName {
+  readonly callingAETitle: string;
+  readonly calledAETitle: string;
+  /** ISO 8601 UTC. */
+  readonly receivedAt: string;
+  readonly referenceCount: number;
+  /** For how long instances are waited for that the archive does not have yet. */
+  readonly waitMs: number;
+}
+
+/** Result of `commitStorage`. */
+export interface CommitStorageOutcome {
+  readonly committedCount: number;
+  readonly failedCount: number;
+  /** How the requestor was told; `never` when a person gave that up. */
+  readonly told: 'sameAssociation' | 'newAssociation' | 'never';
 }

@@ -22,6 +22,9 @@ export const retrieveWorkflowId = (tenantId: string, requestId: string): string 
 
 export const sweepWorkflowId = (tenantId: string, jobId: string): string => `${tenantId}/sweep/${jobId}`;
 
+/** One transaction of storage commitment; Transaction UIDs are told apart by gateway. */
+export const commitmentWorkflowId = (tenantId: string, gatewayId: string, transactionUID: string): string => `${tenantId}/commitment/${gatewayId}/${transactionUID}`;
+
 export const choiceWorkflowId = (tenantId: string, studyInstanceUID: string, requestId: string): string => `${tenantId}/choice/${studyInstanceUID}/${requestId}`;
 
 export const edgeTaskQueue = (tenantId: string, gatewayId: string): string => `edge/${tenantId}/${gatewayId}`;
@@ -32,6 +35,7 @@ export type WorkflowId =
   | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string }
   | { readonly kind: 'destination'; readonly tenantId: string; readonly destinationId: string }
   | { readonly kind: 'choice'; readonly tenantId: string; readonly studyInstanceUID: string; readonly requestId: string }
+  | { readonly kind: 'commitment'; readonly tenantId: string; readonly gatewayId: string; readonly transactionUID: string }
   | { readonly kind: 'retrieve'; readonly tenantId: string; readonly requestId: string }
   | { readonly kind: 'reindex' | 'sweep'; readonly tenantId: string; readonly jobId: string };
 
@@ -44,6 +48,7 @@ export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
   if (kind === 'study' && rest.length === 1) return { kind, tenantId, studyInstanceUID: first };
   if (kind === 'destination' && rest.length === 1) return { kind, tenantId, destinationId: first };
   if (kind === 'retrieve' && rest.length === 1) return { kind, tenantId, requestId: first };
+  if (kind === 'commitment' && second && rest.length === 2) return { kind, tenantId, gatewayId: first, transactionUID: second };
   if (kind === 'choice' && second && rest.length === 2) return { kind, tenantId, studyInstanceUID: first, requestId: second };
   if ((kind === 'reindex' || kind === 'sweep') && rest.length === 1) return { kind, tenantId, jobId: first };
   if (kind === 'route' && second && third && rest.length === 3) {

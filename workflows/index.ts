@@ -1,6 +1,7 @@
 /** What a worker of role `core` registers. */
 export { destinationCircuit } from './destinationCircuit.ts';
 export { chooseCurrent } from './chooseCurrent.ts';
+export { commitStorage } from './commitStorage.ts';
 export { ingestAssociation } from './ingestAssociation.ts';
 export { reindexTenant } from './reindexTenant.ts';
 export { retrieveStudy } from './retrieveStudy.ts';

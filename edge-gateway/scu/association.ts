@@ -2,6 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { applicationContextUID, implementationClassUID, implementationVersionName } from '../../dicom/uid.ts';
 import { isAETitle } from '../upper-layer/negotiation.ts';
+import type { RoleSelection } from '../upper-layer/items.ts';
 import type { AssociateRequest } from '../upper-layer/pdu.ts';
 import type { Peer } from './errors.ts';
 import { RequestorAssociation } from './requestorAssociation.ts';
@@ -36,6 +37,8 @@ export interface ScuOptions {
 export interface AssociationProposal extends Peer, ScuOptions {
   /** 1–128; they get the IDs 1, 3, 5, … in this order. */
   readonly contexts: readonly ContextProposal[];
+  /** Roles of ours other than SCU alone (PS3.7 D.3.3.4). */
+  readonly roleSelections?: readonly RoleSelection[];
 }
 
 export const maxContexts = 128;
@@ -56,7 +59,7 @@ const associateRequest = (proposal: AssociationProposal, maxLengthBytes: number)
   presentationContexts: proposal.contexts.map((context, index) => ({ id: 2 * index + 1, ...context })),
   userInformation: {
     maxLengthBytes, implementationClassUID, implementationVersionName,
-    roleSelections: [], extendedNegotiations: [], commonExtendedNegotiations: [],
+    roleSelections: proposal.roleSelections ?? [], extendedNegotiations: [], commonExtendedNegotiations: [],
   },
 });
 

@@ -6,6 +6,7 @@ import type { CommandSet } from '../services/service.ts';
 import { UpperLayer } from '../upper-layer/association.ts';
 import { InvalidPdu } from '../upper-layer/fields.ts';
 import { agreedContexts, type AcceptedContext } from '../upper-layer/negotiation.ts';
+import type { RoleSelection } from '../upper-layer/items.ts';
 import type { AssociateAccept, AssociateReject, AssociateRequest } from '../upper-layer/pdu.ts';
 import type { AbortIndication, UpperLayerUser } from '../upper-layer/primitives.ts';
 import type { ScuTimeouts } from './association.ts';
@@ -104,6 +105,11 @@ export class RequestorAssociation implements UpperLayerUser {
     const proposed = presentationContexts.find((context) =>
       context.abstractSyntaxUID === abstractSyntaxUID && context.transferSyntaxUIDs.includes(transferSyntaxUID));
     return this.#accept?.presentationContexts.find((context) => context.id === proposed?.id)?.result;
+  }
+
+  /** What the peer answered to a role of ours; undefined when it said nothing of it (PS3.7 D.3.3.4). */
+  roleOf(sopClassUID: string): RoleSelection | undefined {
+    return this.#accept?.userInformation.roleSelections.find((role) => role.sopClassUID === sopClassUID);
   }
 
   /**

@@ -13,25 +13,27 @@ export class UnreadableIdentifier extends Error {
 }
 
 /** A list of ten thousand UIDs fits. */
-const maxBytes = 1024 * 1024;
-const limits = { depth: 8, count: 20_000, elementBytes: maxBytes, inflatedBytes: maxBytes };
+const usualMaxBytes = 1024 * 1024;
+/** An element in fifty bytes, as in lists of references. */
+const limitsOf = (bytes: number) => ({ depth: 8, count: Math.max(20_000, Math.ceil(bytes / 50)), elementBytes: bytes, inflatedBytes: bytes });
 
 /**
  * Reads a small data set whole: an identifier, or the information of an action.
  *
+ * @param maxBytes a whole number of MiB
  * @throws UnreadableIdentifier with a sentence without values; `DataSetInterrupted`
  */
-export async function readIdentifier(dataSet: DataSetStream, transferSyntaxUID: string): Promise<DicomJson> {
+export async function readIdentifier(dataSet: DataSetStream, transferSyntaxUID: string, maxBytes = usualMaxBytes): Promise<DicomJson> {
   const pieces: Buffer[] = [encodeFileMeta({ sopClassUID: '1.2', sopInstanceUID: '1.2', transferSyntaxUID })];
   let lengthBytes = 0;
   await dataSet.consume((fragment) => {
     lengthBytes += fragment.length;
-    if (lengthBytes > maxBytes) throw new UnreadableIdentifier('The data set is longer than 1 MiB');
+    if (lengthBytes > maxBytes) throw new UnreadableIdentifier(`The data set is longer than ${maxBytes / 1024 ** 2} MiB`);
     pieces.push(fragment);
   });
   const file = Buffer.concat(pieces);
   const { header, unreadable } = await readInstanceHeader(
-    { lengthBytes: file.length, read: (offsetBytes, count) => Promise.resolve(file.subarray(offsetBytes, offsetBytes + count)) }, limits);
+    { lengthBytes: file.length, read: (offsetBytes, count) => Promise.resolve(file.subarray(offsetBytes, offsetBytes + count)) }, limitsOf(maxBytes));
   if (unreadable !== undefined) throw new UnreadableIdentifier('The data set cannot be read');
   return header;
 }

@@ -1,17 +1,18 @@
 import { Readable } from 'node:stream';
 import type { AuditEvent } from '../../domain/audit.ts';
 import type { Trouble } from '../../domain/circuit.ts';
+import type { Commitment, CommitmentName } from '../../domain/commitment.ts';
 import type { DeliveryLedger } from '../../domain/delivery.ts';
 import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../../domain/choice.ts';
 import { inCommitOrder } from '../../domain/documents.ts';
 import type { InstanceHeader } from '../../domain/instance.ts';
-import { choiceKey, deliveryKey, packKey, parseChoiceKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
+import { choiceKey, commitmentKey, deliveryKey, packKey, parseChoiceKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../../domain/pack.ts';
 import type { TenantConfig } from '../../domain/tenant.ts';
 import { emptyLedger } from '../s3/deliveryStore.ts';
 import { ContentMismatch, StoreError } from '../errors.ts';
 import {
-  VersionConflict, type ArchiveStore, type AuditLog, type CircuitStore, type DeliveryStore, type PackFile, type PutPackOptions, type StudyPage, type TenantStore, type Versioned,
+  VersionConflict, type ArchiveStore, type AuditLog, type CircuitStore, type CommitmentStore, type DeliveryStore, type PackFile, type PutPackOptions, type StudyPage, type TenantStore, type Versioned,
 } from '../ports.ts';
 import { isTenantId } from '../../domain/tenant.ts';
 import { parseTenantConfig } from '../s3/tenantStore.ts';
@@ -179,6 +180,18 @@ export class MemoryDeliveryStore implements DeliveryStore {
 
   async put(ledger: DeliveryLedger, etag: string | undefined): Promise<string> {
     return this.#ledgers.put(deliveryKey(ledger.tenantId, ledger.destinationId, ledger.studyInstanceUID), ledger, etag);
+  }
+}
+
+export class MemoryCommitmentStore implements CommitmentStore {
+  readonly #commitments = new VersionedMap<Commitment>();
+
+  async get({ tenantId, gatewayId, transactionUID }: CommitmentName): Promise<Versioned<Commitment> | undefined> {
+    return this.#commitments.get(commitmentKey(tenantId, gatewayId, transactionUID));
+  }
+
+  async put(commitment: Commitment, etag: string | undefined): Promise<string> {
+    return this.#commitments.put(commitmentKey(commitment.tenantId, commitment.gatewayId, commitment.transactionUID), commitment, etag);
   }
 }
 

@@ -5,9 +5,10 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { permanent } from '../../activities/failure.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
+import { startCommitment } from '../../edge-gateway/commitment/client.ts';
 import { retrievalsOf } from '../../edge-gateway/retrievalClient.ts';
 import { taskQueues, type ChooseCurrentInput } from '../../workflows/contracts.ts';
-import { choiceWorkflowId, destinationWorkflowId, retrieveWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
+import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, retrieveWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
 import { aRoute, anAssociation, flowOf } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
 import { aSite, until } from '../workflows/site.ts';
@@ -144,6 +145,21 @@ const recordings: Readonly<Record<string, Recording>> = {
     await flow.decide('retry');
     await flow.result();
     return handle;
+  },
+  'commitStorage-reported': async (server) => {
+    let [looks, attempts] = [0, 0];
+    const site = aSite({
+      judgeCommitment: async () => (++looks < 3 ? { committedCount: 1, failedCount: 0, openCount: 1 } : { committedCount: 2, failedCount: 0, openCount: 0 }),
+      findSpooled: async () => ({ spooledCount: 1 }),
+      reportCommitment: async () => (++attempts < 2 ? { problem: 'CT1 is away.', pauseMs: 100 } : attempts < 3 ? { needsPerson: true, problem: 'Nobody knows where CT1 is.', pauseMs: 100 } : { told: 'newAssociation', pauseMs: 100 }),
+    });
+    await server.openGateway(site.tenantId, 'gw1');
+    await startCommitment(server.client, { tenantId: site.tenantId, gatewayId: 'gw1', transactionUID: '1.2.3', callingAETitle: 'CT1', calledAETitle: 'PACS', receivedAt: '2024-05-01T10:00:00.000Z', referenceCount: 2, waitMs: 500 });
+    const flow = flowOf(server.client.workflow.getHandle(commitmentWorkflowId(site.tenantId, 'gw1', '1.2.3')));
+    await flow.reaches('ATTENTION');
+    await flow.decide('retry');
+    await flow.result();
+    return flow.handle;
   },
   'reindexTenant-continued': async (server) => {
     const { tenantId } = aSite();

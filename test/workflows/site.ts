@@ -69,6 +69,12 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   settleStudy: async () => ({ yieldedCount: 0 }),
   findRoutes: async () => [],
   findMoveDestination: async () => ({ destinationId: 'ws1', gatewayId: 'gw1' }),
+  takeCommitment: async () => undefined,
+  judgeCommitment: async () => ({ committedCount: 2, failedCount: 0, openCount: 0 }),
+  findSpooled: async () => ({ spooledCount: 0 }),
+  reportCommitment: async () => ({ told: 'newAssociation', pauseMs: 10 }),
+  recordCommitment: async () => undefined,
+  releaseCommitment: async () => undefined,
   moveInstances: async () => ({ completedCount: 2, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] }),
   chooseInstance: async ({ studyInstanceUID }) => [studyInstanceUID],
   askRewrite: async () => undefined,
@@ -94,7 +100,7 @@ const clients = new Set<Client>();
 const tenantClients = new Map<string, Client>();
 const clientOf = (tenantId: string): Client => tenantClients.get(tenantId) ?? [...clients][0]!;
 
-type Input = { readonly tenantId: string; readonly packId?: string; readonly packIds?: readonly string[]; readonly destinationId?: string; readonly studyInstanceUID: string };
+type Input = { readonly tenantId: string; readonly packId?: string; readonly packIds?: readonly string[]; readonly destinationId?: string; readonly transactionUID?: string; readonly studyInstanceUID: string };
 
 /** Hands each call to the fakes of the tenant it is for. */
 function dispatch(name: Name, client?: Client) {
@@ -103,7 +109,7 @@ function dispatch(name: Name, client?: Client) {
     const site = sites.get(first!.tenantId);
     if (!site) throw new Error(`No test waits for ${name}`);
     if (client) tenantClients.set(first!.tenantId, client);
-    if (name !== 'recordAudit') site.note(name, first!.packIds?.join() ?? first!.packId ?? first!.destinationId ?? first!.studyInstanceUID);
+    if (name !== 'recordAudit') site.note(name, first!.packIds?.join() ?? first!.packId ?? first!.destinationId ?? first!.transactionUID ?? first!.studyInstanceUID);
     return (site.fakes[name] as (...args: readonly unknown[]) => Promise<unknown>)(input, ...rest);
   };
 }
@@ -111,14 +117,14 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'dropIndex', 'rebuildPage', 'rebuildAudit',
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
     'findRoutes', 'findMoveDestination', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
 /** For a gateway's queue. */
 export const edgeActivitiesOf = (): object =>
-  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'moveInstances', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
+  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'takeCommitment', 'findSpooled', 'reportCommitment', 'releaseCommitment', 'moveInstances', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
 
 /** Waits until a condition holds; fails with what it is about after ten seconds. */
 export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {

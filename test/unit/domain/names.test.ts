@@ -4,8 +4,8 @@ import { retryDelayMs } from '../../../domain/delivery.ts';
 import { isPermanentFailure, permanentFailures } from '../../../domain/failures.ts';
 import { indexedAttributes, isEmpty, numberOf, pickIndexed, textOf } from '../../../domain/indexedAttributes.ts';
 import { ingestEvents } from '../../../domain/ingestEvents.ts';
-import { auditKey, choiceKey, circuitKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
-import { choiceWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, retrieveWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
+import { auditKey, choiceKey, circuitKey, commitmentKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
+import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, retrieveWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
 import { aPackIndex, dataSet } from '../../support/aStudy.ts';
 
 /** Repeatable pseudo-random values. */
@@ -33,6 +33,7 @@ describe('keys and workflow IDs', () => {
       assert.deepEqual(parseChoiceKey(choiceKey(tenantId, studyInstanceUID, round)), { tenantId, studyInstanceUID, number: round });
       assert.equal(parsePackKey(choiceKey(tenantId, studyInstanceUID, round)), undefined);
       assert.deepEqual(parseWorkflowId(choiceWorkflowId(tenantId, studyInstanceUID, 'r1')), { kind: 'choice', tenantId, studyInstanceUID, requestId: 'r1' });
+      assert.deepEqual(parseWorkflowId(commitmentWorkflowId(tenantId, 'gw1', studyInstanceUID)), { kind: 'commitment', tenantId, gatewayId: 'gw1', transactionUID: studyInstanceUID });
       assert.deepEqual(parseWorkflowId(retrieveWorkflowId(tenantId, 'r1')), { kind: 'retrieve', tenantId, requestId: 'r1' });
       assert.deepEqual(parseWorkflowId(sweepWorkflowId(tenantId, 'j1')), { kind: 'sweep', tenantId, jobId: 'j1' });
       assert.deepEqual(parseWorkflowId(reindexWorkflowId(tenantId, 'j1')), { kind: 'reindex', tenantId, jobId: 'j1' });
@@ -53,7 +54,7 @@ describe('keys and workflow IDs', () => {
 
   it('of every kind of object begin with the tenant', () => {
     const pack = aPackIndex({ tenantId: 'demo' });
-    const keys = [packKey(pack, 'tar'), auditKey('demo', { at: '2024-05-01T10:00:00.000Z', eventId: 'e' }), deliveryKey('demo', 'web', '1.2'), circuitKey('demo', 'web')];
+    const keys = [packKey(pack, 'tar'), auditKey('demo', { at: '2024-05-01T10:00:00.000Z', eventId: 'e' }), deliveryKey('demo', 'web', '1.2'), circuitKey('demo', 'web'), commitmentKey('demo', 'gw1', '1.2')];
 
     assert.deepEqual(keys.filter((key) => !key.startsWith(tenantPrefix('demo'))), []);
   });
