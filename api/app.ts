@@ -6,6 +6,7 @@ import { errorForLog } from './errorForLog.ts';
 import { createReadyz, healthz, type ReadinessCheck } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { HttpProblem, notFound, problemOf, sendProblem } from './problems.ts';
+import { createPublicUrl, createTrusts } from './publicUrl.ts';
 import { resourcesOf, type ResourceDeps } from './resources.ts';
 import { createViewer } from './viewer/viewer.ts';
 
@@ -13,6 +14,8 @@ export interface AppDeps extends ResourceDeps {
   /** Verifies access tokens, HS256. */
   readonly tokenKey: Uint8Array;
   readonly publicUrl: string | undefined;
+  /** Peers whose Forwarded headers say how clients reach this API: addresses, networks, or `loopback`. */
+  readonly trustedProxies: readonly string[];
   /** The folder of the web viewer. */
   readonly viewerDir: string | undefined;
   readonly corsOrigins: readonly string[];
@@ -25,7 +28,7 @@ const tenantPath = '/tenants/:tenantId';
 
 /** The HTTP API: DICOMweb, routing, flows, history and configuration of each tenant. */
 export function createApp(deps: AppDeps): Express {
-  const context = { authenticate: createAuthenticate(deps.tokenKey), publicUrl: deps.publicUrl, log: deps.log };
+  const context = { authenticate: createAuthenticate(deps.tokenKey), publicUrl: createPublicUrl(deps.publicUrl, createTrusts(deps.trustedProxies)), log: deps.log };
   const tenantRoute = createTenantRoute(context);
   const app = express().disable('x-powered-by').disable('etag').set('query parser', false);
   app.use(observe(deps));
@@ -62,16 +65,17 @@ const observe = ({ log, metrics }: Pick<AppDeps, 'log' | 'metrics'>): RequestHan
   next();
 };
 
-/** Lets pages of the origins named in the configuration use the API. */
+/** Lets pages of the origins named in the configuration use the API; `*` names all. Tokens come in a header, so no cookie is at stake. */
 const cors = (origins: readonly string[]): RequestHandler => (request, response, next) => {
   const origin = request.get('Origin');
   response.vary('Origin');
-  if (origin === undefined || !origins.includes(origin)) return next();
+  if (origin === undefined || !(origins.includes(origin) || origins.includes('*'))) return next();
   response.setHeader('Access-Control-Allow-Origin', origin);
-  response.setHeader('Access-Control-Expose-Headers', 'ETag, Location, Warning, X-Request-Id, Content-Range');
-  if (request.method !== 'OPTIONS') return next();
-  response.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, POST, PUT');
-  response.setHeader('Access-Control-Allow-Headers', 'Authorization, Accept, Content-Type, Idempotency-Key, If-Match, If-None-Match, Range, X-Request-Id');
+  response.setHeader('Access-Control-Expose-Headers', 'Accept-Ranges, Allow, Content-Location, Content-Range, ETag, Location, Retry-After, Warning, WWW-Authenticate, X-Request-Id');
+  if (request.method !== 'OPTIONS' || request.get('Access-Control-Request-Method') === undefined) return next();
+  response.vary('Access-Control-Request-Method').vary('Access-Control-Request-Headers');
+  response.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, OPTIONS, POST, PUT');
+  response.setHeader('Access-Control-Allow-Headers', 'Accept, Accept-Encoding, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Range, X-Request-Id');
   response.setHeader('Access-Control-Max-Age', '600').status(204).end();
 };
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { createTrusts } from './publicUrl.ts';
 
 export interface ApiConfig {
   readonly host: string;
@@ -10,6 +11,8 @@ export interface ApiConfig {
   readonly tokenKeyFile: string;
   /** How clients reach this API, when that is not what their Host header says: behind a proxy. No slash at the end. */
   readonly publicUrl: string | undefined;
+  /** Peers whose Forwarded headers are believed: addresses, networks, or `loopback`. */
+  readonly trustedProxies: readonly string[];
   readonly corsOrigins: readonly string[];
   /** Packs that were read are kept here, up to so many bytes; undefined keeps none. */
   readonly packCache: { readonly folder: string; readonly maxBytes: number } | undefined;
@@ -40,6 +43,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
     if (!Number.isSafeInteger(value) || value < min || value > max) problems.push(`${name} is not a whole number from ${min} to ${max}: ${env[name]}`);
     return value;
   };
+  const list = (name: string): readonly string[] => (env[name] ?? '').split(',').map((item) => item.trim()).filter(Boolean);
   const config: ApiConfig = {
     host: env['PACS_API_HOST'] || '127.0.0.1',
     port: whole('PACS_API_PORT', 8080, 0, 65_535),
@@ -55,7 +59,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
     },
     tokenKeyFile: need('PACS_TOKEN_KEY_FILE'),
     publicUrl: url('PACS_API_PUBLIC_URL', env['PACS_API_PUBLIC_URL']) || undefined,
-    corsOrigins: (env['PACS_API_CORS_ORIGINS'] ?? '').split(',').map((origin) => origin.trim()).filter(Boolean),
+    trustedProxies: list('PACS_API_TRUSTED_PROXIES'),
+    corsOrigins: list('PACS_API_CORS_ORIGINS'),
     packCache: env['PACS_PACK_CACHE_DIR'] ? { folder: env['PACS_PACK_CACHE_DIR'], maxBytes: whole('PACS_PACK_CACHE_BYTES', 4 * gib, 1) } : undefined,
     codecThreads: whole('PACS_API_CODEC_THREADS', 2, 1, 64),
     headerCacheBytes: whole('PACS_API_HEADER_CACHE_MB', 64, 0, 65_536) * mib,
@@ -66,6 +71,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): A
       waitMs: whole('PACS_STOW_WAIT_SECONDS', 60, 1, 3600) * 1000,
     },
   };
+  try {
+    createTrusts(config.trustedProxies);
+  } catch (error) {
+    problems.push(`PACS_API_TRUSTED_PROXIES: ${(error as Error).message}`);
+  }
   if (problems.length) throw new Error(`The API cannot start: ${problems.join('; ')}. See infra/env.example.`);
   return config;
 }

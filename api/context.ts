@@ -32,7 +32,8 @@ export function requestIdOf(request: Request): string {
 
 export interface ContextDeps {
   readonly authenticate: Authenticate;
-  readonly publicUrl: string | undefined;
+  /** Where clients reach this API. */
+  readonly publicUrl: (request: Request) => string;
   readonly log: Logger;
 }
 
@@ -45,7 +46,7 @@ export const createTenantRoute = (deps: ContextDeps) => (right: Right, handler: 
     const requestId = requestIdOf(request);
     await handler({
       requestId, tenantId, subject: caller.subject, signal: signalOf(response), query: queryOf(request),
-      tenantUrl: `${deps.publicUrl ?? `${request.protocol}://${request.get('Host') ?? 'localhost'}`}/tenants/${tenantId}`,
+      tenantUrl: `${deps.publicUrl(request)}/tenants/${tenantId}`,
       log: deps.log.child({ requestId, tenantId }),
     }, request, response);
   };

@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const flows = createTemporalFlows(new Client({ connection, namespace: config.temporal.namespace }));
   const codecs = createTranscoder({ threads: config.codecThreads });
   const app = createApp({
-    stores, flows, codecs, headerCacheBytes: config.headerCacheBytes, tokenKey, log, metrics: createMetrics(), publicUrl: config.publicUrl, corsOrigins: config.corsOrigins, viewerDir: config.viewerDir,
+    stores, flows, codecs, headerCacheBytes: config.headerCacheBytes, tokenKey, log, metrics: createMetrics(), publicUrl: config.publicUrl, trustedProxies: config.trustedProxies, corsOrigins: config.corsOrigins, viewerDir: config.viewerDir,
     ui: { url: config.temporal.uiUrl, namespace: config.temporal.namespace }, stow: config.stow, verifyDigests: true, now: () => new Date(),
     checks: [
       { name: 'temporal', check: (signal) => flows.ready(signal) },

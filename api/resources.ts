@@ -2,7 +2,8 @@ import type { Transcoder } from '../codecs/transcoder.ts';
 import type { Stores } from '../stores/compose.ts';
 import type { Right } from './auth.ts';
 import type { TenantHandler } from './context.ts';
-import { createBulkData } from './dicomweb/retrieve/bulkData.ts';
+import { capabilities, createCapabilities } from './dicomweb/capabilities.ts';
+import { createBulkData, createBulkDataOf } from './dicomweb/retrieve/bulkData.ts';
 import { createFrames } from './dicomweb/retrieve/frames.ts';
 import { createHeaderCache } from './dicomweb/retrieve/headerCache.ts';
 import { createMetadata } from './dicomweb/retrieve/metadata.ts';
@@ -34,7 +35,7 @@ export interface ResourceDeps {
 
 /** One method of one resource; `path` is below /tenants/<tenantId>. */
 export interface Resource {
-  readonly method: 'get' | 'post' | 'put';
+  readonly method: 'get' | 'post' | 'put' | 'options';
   readonly path: string;
   readonly right: Right;
   readonly handler: TenantHandler;
@@ -52,13 +53,17 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
   const headers = createHeaderCache(archive, deps.headerCacheBytes);
   const images = { index, codecs, archive: { ...headers, readRange: (...range: Parameters<typeof archive.readRange>) => archive.readRange(...range) } };
   const [rendered, thumbnail] = [createRendered(images), createThumbnail(images)];
+  const [bulkData, pixelData] = [createBulkDataOf(images, 'bulkdata'), createBulkDataOf(images, 'pixeldata')];
   const retrieve = createRetrieve({ archive, index, codecs, verifyDigests: deps.verifyDigests });
   const metadata = createMetadata({ archive: headers, index });
   const store = createStore({ archive, tenants, flows: deps.flows, ...deps.stow, now: deps.now });
   const flows: FlowDeps = { flows: deps.flows, ui: deps.ui };
   const get = (path: string, right: Right, handler: TenantHandler): Resource => ({ method: 'get', path, right, handler });
   const post = (path: string, right: Right, handler: TenantHandler): Resource => ({ method: 'post', path, right, handler });
+  const describe = (path: string, handler: TenantHandler): Resource => ({ method: 'options', path, right: 'search', handler });
   return [
+    get(dicomWeb, 'search', createCapabilities()), describe(dicomWeb, createCapabilities()),
+    ...[...new Set(capabilities.map(({ path }) => path))].map((path) => describe(routeOf(path), createCapabilities(path))),
     get(`${dicomWeb}/studies`, 'search', createSearch({ index }, 'studies', ['studies'])),
     get(`${dicomWeb}/series`, 'search', createSearch({ index }, 'series', ['studies', 'series'])),
     get(`${dicomWeb}/instances`, 'search', createSearch({ index }, 'instances', ['studies', 'series', 'instances'])),
@@ -67,6 +72,9 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     get(`${series}/instances`, 'search', createSearch({ index }, 'instances', ['instances'])),
     get(study, 'retrieve', retrieve), get(series, 'retrieve', retrieve), get(instance, 'retrieve', retrieve),
     get(`${study}/metadata`, 'retrieve', metadata), get(`${series}/metadata`, 'retrieve', metadata), get(`${instance}/metadata`, 'retrieve', metadata),
+    ...[study, series, instance].flatMap((path) => [
+      get(`${path}/bulkdata`, 'retrieve', bulkData), get(`${path}/pixeldata`, 'retrieve', pixelData),
+    ]),
     get(`${instance}/bulkdata/*path`, 'retrieve', createBulkData(images)),
     get(`${instance}/frames/:frames`, 'retrieve', createFrames(images)),
     ...[study, series, instance, `${instance}/frames/:frames`].flatMap((path) => [
@@ -91,3 +99,6 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     { method: 'put', path: '/config', right: 'configure', handler: createWriteConfig({ tenants }) },
   ];
 }
+
+/** The route of a resource that a capability names: its templates as parameters. */
+const routeOf = (template: string): string => `${dicomWeb}/${template.replace('{attribute}', '*path').replaceAll(/\{(\w+)\}/g, ':$1')}`;

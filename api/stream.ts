@@ -1,7 +1,17 @@
+import { Readable } from 'node:stream';
+import { constants, createGzip } from 'node:zlib';
 import type { Response } from 'express';
-import { LentBytes, type Piece } from '../stores/packs/lentBytes.ts';
+import { LentBytes, owned, type Piece } from '../stores/packs/lentBytes.ts';
 import type { TenantContext } from './context.ts';
+import { parseMediaRange } from './dicomweb/accept.ts';
 import { errorForLog } from './errorForLog.ts';
+
+export interface StreamOptions {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Whether the body is text that a client may have compressed. */
+  readonly text?: boolean;
+}
 
 /**
  * Sends a body as it is made. Its first piece is made before the status line is sent, so that what fails early is a
@@ -11,13 +21,20 @@ import { errorForLog } from './errorForLog.ts';
  */
 export async function sendStream(
   { signal, log }: Pick<TenantContext, 'signal' | 'log'>, response: Response,
-  { status, headers }: { readonly status: number; readonly headers: Readonly<Record<string, string | undefined>> },
-  body: AsyncGenerator<Piece>,
+  { status, headers, text = false }: StreamOptions,
+  made: AsyncGenerator<Piece>,
 ): Promise<void> {
+  let body = made;
   try {
     let piece = await body.next();
     if (signal.aborted) return;
     response.status(status);
+    if (text) response.vary('Accept-Encoding');
+    if (text && takesGzip(response.req.get('Accept-Encoding'))) {
+      response.setHeader('Content-Encoding', 'gzip');
+      body = gzipped(piece, made);
+      if (response.req.method !== 'HEAD') piece = await body.next();
+    }
     for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
     if (response.req.method === 'HEAD') return void response.end();
     for (; !piece.done; piece = await body.next()) {
@@ -34,7 +51,22 @@ export async function sendStream(
     response.destroy();
   } finally {
     await body.return(undefined);
+    await made.return(undefined);
   }
+}
+
+/** Compressed as it is made; what the source throws is thrown. */
+async function* gzipped(first: IteratorResult<Piece, unknown>, rest: AsyncGenerator<Piece>): AsyncGenerator<Uint8Array> {
+  async function* source(): AsyncGenerator<Uint8Array> {
+    for (let piece = first; !piece.done; piece = await rest.next()) yield owned(piece.value);
+  }
+  yield* Readable.from(source()).compose(createGzip({ level: constants.Z_BEST_SPEED })) as AsyncIterable<Uint8Array>;
+}
+
+/** Whether the client takes gzip (RFC 9110 12.5.3): named with a weight, or by a star. */
+function takesGzip(header = ''): boolean {
+  const codings = new Map(header.split(',').map((coding) => parseMediaRange(`coding/${coding.trim().toLowerCase()}`)).flatMap((coding) => (coding ? [[coding.type.slice(7), coding.q] as const] : [])));
+  return (codings.get('gzip') ?? codings.get('*') ?? 0) > 0;
 }
 
 /** @returns whether the socket has taken the bytes, so that they may be overwritten */

@@ -1,92 +1,136 @@
-import type { Request } from 'express';
-import { isDataSet, type DicomJson, type JsonAttribute } from '../../../dicom/json.ts';
-import { transferSyntax } from '../../../dicom/transferSyntaxes.ts';
-import type { ArchiveStore, InstanceLocation, StudyIndex } from '../../../stores/ports.ts';
-import type { TenantHandler } from '../../context.ts';
-import { badRequest, HttpProblem, notAcceptable, notFound } from '../../problems.ts';
+import { createHash } from 'node:crypto';
+import type { Request, Response } from 'express';
+import type { TenantContext, TenantHandler } from '../../context.ts';
+import { badRequest, notAcceptable, notFound } from '../../problems.ts';
 import { isNotModified, sendStream } from '../../stream.ts';
-import { acceptedRanges } from '../accept.ts';
-import { headersOf, placeOf } from './metadata.ts';
+import { acceptedRanges, type MediaRange } from '../accept.ts';
+import { resourceURL } from '../attributes.ts';
+import { byteRangeOf } from '../byteRange.ts';
+import { multipartContentType, multipartEnd } from '../multipart.ts';
 import { nameOf, scopeOf } from '../parameters.ts';
+import { bulkParts, decodedPixels, isCompressed } from './bulkParts.ts';
+import { bulkValueAt, bulkValuesOf, isPixelData, openBulk, type BulkSource, type BulkValue } from './bulkSource.ts';
+import { frameWayFor } from './frameTypes.ts';
+import { findInstance, type FoundInstance, type ImageDeps } from './imageSource.ts';
+import { headersOf } from './metadata.ts';
+import { peek } from './peek.ts';
 
-export interface BulkDataDeps {
-  readonly archive: Pick<ArchiveStore, 'getHeaders' | 'readRange'>;
-  readonly index: Pick<StudyIndex, 'locate'>;
-}
+const octetStream = 'application/octet-stream';
+/** Instances looked at before the status is chosen. */
+const lookAhead = 2000;
 
-/** The bytes of one value that the metadata left out (PS3.18 10.4.1.1.5), also in part by Range (RFC 9110 14). */
-export const createBulkData = (deps: BulkDataDeps): TenantHandler =>
+/**
+ * The bytes of one value that the metadata left out (PS3.18 10.4.1.1.5), also in part by Range (RFC 9110 14), alone or in an
+ * envelope. Compressed Pixel Data comes decoded, or in an envelope frame by frame.
+ */
+export const createBulkData = (deps: ImageDeps): TenantHandler =>
   async function bulkData(context, request, response) {
     const scope = scopeOf(request);
     const path = attributePath(request);
-    if (!acceptedRanges(request, context.query).some(({ type }) => acceptable.has(type))) throw notAcceptable('Bulk data is given as application/octet-stream. Ask for that in Accept.');
-    const [found] = await Array.fromAsync(headersOf(deps.archive, deps.index.locate(context.tenantId, scope), context.signal));
-    if (!found) throw notFound(`There is no ${nameOf(scope)} in this archive.`);
-    const place = placeOf(attributeAt(found.header.header, path));
-    if (!place) throw notFound(`Instance ${scope.sopInstanceUID} has no bulk data at ${path.join('/')}. Its metadata has the URLs of what it has.`);
-    refuseOtherEncodings(found.location, found.header.pixelData?.encapsulated === true && found.header.pixelData.offsetBytes === place.offsetBytes);
-    const etag = `"${found.location.sha256}-${place.offsetBytes}"`;
-    response.setHeader('ETag', etag).setHeader('Accept-Ranges', 'bytes');
+    const found = await findInstance(deps, context.tenantId, scope, context.signal);
+    const source = await openBulk(deps, found, context.signal);
+    const value = bulkValueAt(source.header, path);
+    if (!value) throw notFound(`Instance ${scope.sopInstanceUID} has no bulk data at ${path.join('/')}. Its metadata has the URLs of what it has.`);
+    const way = wayOf(acceptedRanges(request, context.query), found, isCompressed(source, value));
+    response.setHeader('Vary', 'Accept');
+    if (way.how === 'alone') return sendBytes(context, request, response, found, source, value);
+    const boundary = digestOf([found.location.sha256, path, way]);
+    const etag = `"${boundary}"`;
+    response.setHeader('ETag', etag);
     if (isNotModified(request.get('If-None-Match'), etag)) return void response.status(304).end();
-
-    const range = rangeOf(request.get('Range'), place.lengthBytes, request.get('If-Range'), etag);
-    const { location } = found;
-    await sendStream(context, response, {
-      status: range.partial ? 206 : 200,
-      headers: {
-        'Content-Type': 'application/octet-stream', 'Content-Length': String(range.lengthBytes),
-        'Content-Range': range.partial ? `bytes ${range.from}-${range.from + range.lengthBytes - 1}/${place.lengthBytes}` : undefined,
-      },
-    }, read(deps.archive, location, location.offsetBytes + place.offsetBytes + range.from, range.lengthBytes, context.signal));
+    if (way.how === 'decoded') return sendStream(context, response, { status: 200, headers: { 'Content-Type': octetStream, 'Accept-Ranges': 'none' } }, decodedPixels(deps, found, way.ranges, context.signal));
+    const options = { boundary, instance: instanceURL(context, found), ranges: way.ranges };
+    await sendStream(context, response, { status: 200, headers: { 'Content-Type': multipartContentType(boundary, frameWayFor(way.ranges, found.location.transferSyntaxUID, false)?.mediaType ?? octetStream) } },
+      ended(bulkParts(deps, found, () => [value], options, true, context.signal), boundary));
   };
 
-const acceptable = new Set(['application/octet-stream', 'application/*', '*/*']);
-
-async function* read(archive: Pick<ArchiveStore, 'readRange'>, location: InstanceLocation, offsetBytes: number, lengthBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  if (lengthBytes === 0) return;
-  const stream = await archive.readRange(location, offsetBytes, lengthBytes, signal);
-  try {
-    yield* stream as AsyncIterable<Uint8Array>;
-  } finally {
-    stream.destroy();
-  }
+async function* ended(parts: AsyncGenerator<Uint8Array>, boundary: string): AsyncGenerator<Uint8Array> {
+  yield* parts;
+  yield multipartEnd(boundary);
 }
+
+/** The value alone as it is, alone and decoded, or in parts. */
+interface BulkWay {
+  readonly how: 'alone' | 'decoded' | 'parts';
+  readonly ranges: readonly MediaRange[];
+}
+
+const aloneTypes: ReadonlySet<string> = new Set([octetStream, 'application/*', '*/*']);
+const isEnvelope = ({ type }: MediaRange): boolean => type === 'multipart/related' || type === 'multipart/*';
+const isOctets = ({ parameters }: MediaRange): boolean => [undefined, octetStream, '*/*'].includes(parameters.get('type')?.toLowerCase());
+
+/** @throws HttpProblem 406 */
+function wayOf(accepted: readonly MediaRange[], { location }: FoundInstance, compressed: boolean): BulkWay {
+  for (const range of accepted) {
+    const ranges = [range];
+    if (!compressed) {
+      if (aloneTypes.has(range.type)) return { how: 'alone', ranges };
+      if (isEnvelope(range) && isOctets(range)) return { how: 'parts', ranges };
+    } else if ((range.type === octetStream || range.type === 'application/*') && frameWayFor(ranges, location.transferSyntaxUID, true)?.transcoded) return { how: 'decoded', ranges };
+    else if (frameWayFor(ranges, location.transferSyntaxUID, false)) return { how: 'parts', ranges };
+  }
+  throw notAcceptable(compressed
+    ? `Pixel Data of instance ${location.sopInstanceUID} is stored in transfer syntax ${location.transferSyntaxUID} and cannot be given as asked. Ask for multipart/related; type="${octetStream}", or for its frames as they are stored with multipart/related; transfer-syntax=*.`
+    : `This value is given as ${octetStream}, or as multipart/related; type="${octetStream}". Ask for that in Accept.`);
+}
+
+async function sendBytes(context: TenantContext, request: Request, response: Response, { location }: FoundInstance, source: BulkSource, value: BulkValue): Promise<void> {
+  const etag = `"${location.sha256}-${value.path.join('-')}"`;
+  response.setHeader('ETag', etag).setHeader('Accept-Ranges', 'bytes');
+  if (isNotModified(request.get('If-None-Match'), etag)) return void response.status(304).end();
+  const range = byteRangeOf(request.get('Range'), value.lengthBytes, request.get('If-Range'), etag);
+  await sendStream(context, response, {
+    status: range.partial ? 206 : 200,
+    headers: {
+      'Content-Type': octetStream, 'Content-Length': String(range.lengthBytes),
+      'Content-Range': range.partial ? `bytes ${range.from}-${range.from + range.lengthBytes - 1}/${value.lengthBytes}` : undefined,
+    },
+  }, source.read(value.offsetBytes + range.from, range.lengthBytes));
+}
+
+/** All bulk data, or all Pixel Data, of a study, a series or an instance, a part a value or a frame (PS3.18 10.4.1.1.5 and 10.4.1.1.7). */
+export const createBulkDataOf = (deps: ImageDeps, what: 'bulkdata' | 'pixeldata'): TenantHandler =>
+  async function bulkDataOf(context, request, response) {
+    const scope = scopeOf(request);
+    const ranges = acceptedRanges(request, context.query).filter((range) => isEnvelope(range) || range.type === '*/*');
+    if (ranges.length === 0 || (what === 'bulkdata' && !ranges.some(isOctets))) throw notAcceptable(`Bulk data of many values is given as multipart/related; type="${octetStream}". Ask for that in Accept.`);
+    const version = await deps.index.version(context.tenantId, scope.studyInstanceUID);
+    const located = await peek(deps.index.locate(context.tenantId, scope), lookAhead);
+    if (located.seen.length === 0) throw notFound(`There is no ${nameOf(scope)} in this archive.`);
+    const isTaken = ({ transferSyntaxUID }: { readonly transferSyntaxUID: string }): boolean => frameWayFor(ranges, transferSyntaxUID, false) !== undefined;
+    const missing = located.seen.filter((location) => !isTaken(location)).length;
+    if (missing === located.seen.length) throw notAcceptable(`It is stored in transfer syntax ${located.seen[0]!.transferSyntaxUID} and cannot be given as asked. Ask for multipart/related; transfer-syntax=* for compressed frames as they are stored.`);
+    const boundary = digestOf([context.tenantId, context.tenantUrl, scope, version, what, ranges.map(({ type, parameters }) => [type, ...parameters])]);
+    const etag = `W/"${boundary}"`;
+    response.setHeader('Vary', 'Accept').setHeader('ETag', etag);
+    if (isNotModified(request.get('If-None-Match'), etag)) return void response.status(304).end();
+    const wanted = ({ header }: BulkSource): Iterable<BulkValue> => bulkValuesOf(header).filter((value) => what === 'bulkdata' || isPixelData(value));
+    async function* parts(): AsyncGenerator<Uint8Array> {
+      let first = true;
+      for await (const found of headersOf(deps.archive, located.all(isTaken), context.signal)) {
+        for await (const piece of bulkParts(deps, found, wanted, { boundary, instance: instanceURL(context, found), ranges }, first, context.signal)) {
+          first = false;
+          yield piece;
+        }
+      }
+      if (first) throw notFound(`${nameOf(scope)} has no ${what === 'pixeldata' ? 'Pixel Data' : 'bulk data'}.`);
+      yield multipartEnd(boundary);
+    }
+    const type = (what === 'pixeldata' && frameWayFor(ranges, located.seen.find(isTaken)!.transferSyntaxUID, false)?.mediaType) || octetStream;
+    await sendStream(context, response, {
+      status: missing > 0 ? 206 : 200,
+      headers: { 'Content-Type': multipartContentType(boundary, type), Warning: missing > 0 ? `299 pacs "${missing} instances are not available in the transfer syntaxes asked for"` : undefined },
+    }, parts());
+  };
+
+const digestOf = (what: unknown): string => createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 32);
+
+const instanceURL = ({ tenantUrl }: TenantContext, { location }: FoundInstance): string =>
+  resourceURL(`${tenantUrl}/dicom-web`, location.studyInstanceUID, location.seriesInstanceUID, location.sopInstanceUID);
 
 /** `7FE00010`, or tag and item number in turn: `54000100/1/54001010`. */
 function attributePath(request: Request): readonly string[] {
   const parts = [request.params['path']].flat().map((part) => String(part).toUpperCase());
   if (parts.length % 2 === 1 && parts.every((part, at) => (at % 2 === 0 ? /^[0-9A-F]{8}$/ : /^[1-9]\d{0,5}$/).test(part))) return parts;
   throw badRequest('A bulk data URL names an attribute by eight hexadecimal digits, within sequences tag and item number in turn. Take it from the metadata.');
-}
-
-function attributeAt(dataSet: DicomJson, [tag = '', item, ...rest]: readonly string[]): JsonAttribute | undefined {
-  const attribute = dataSet[tag];
-  if (item === undefined) return attribute;
-  const next = attribute?.Value?.[Number(item) - 1];
-  return isDataSet(next) ? attributeAt(next as DicomJson, rest) : undefined;
-}
-
-/** Only bytes that are the value as Explicit VR Little Endian has it are given. */
-function refuseOtherEncodings({ transferSyntaxUID, sopInstanceUID }: InstanceLocation, compressedPixels: boolean): void {
-  const known = transferSyntax(transferSyntaxUID);
-  if (!compressedPixels && !known?.bigEndian && !known?.deflated) return;
-  throw notAcceptable(`Instance ${sopInstanceUID} is stored in transfer syntax ${transferSyntaxUID}, in which this value is not given by itself. Retrieve the instance with transfer-syntax=*.`);
-}
-
-interface ByteRange {
-  readonly from: number;
-  readonly lengthBytes: number;
-  readonly partial: boolean;
-}
-
-/** Several ranges, and other units, are answered with the whole. @throws HttpProblem 416 */
-function rangeOf(header: string | undefined, totalBytes: number, ifRange: string | undefined, etag: string): ByteRange {
-  const whole = { from: 0, lengthBytes: totalBytes, partial: false };
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.replaceAll(' ', '') ?? '');
-  if (!match || match[0] === 'bytes=-' || (ifRange !== undefined && ifRange !== etag)) return whole;
-  const [, first = '', last = ''] = match;
-  const from = first === '' ? Math.max(0, totalBytes - Number(last)) : Number(first);
-  const to = first === '' || last === '' ? totalBytes - 1 : Math.min(Number(last), totalBytes - 1);
-  if (from <= to) return { from, lengthBytes: to - from + 1, partial: true };
-  throw new HttpProblem(416, `The value has ${totalBytes} bytes; the range asked for lies outside.`, { headers: { 'Content-Range': `bytes */${totalBytes}` } });
 }

@@ -2,7 +2,7 @@ import type { Request } from 'express';
 import { codecRow, canTranscode } from '../../../codecs/syntaxes.ts';
 import { explicitVRLittleEndian, transferSyntax } from '../../../dicom/transferSyntaxes.ts';
 import { notAcceptable } from '../../problems.ts';
-import { acceptedRanges } from '../accept.ts';
+import { acceptedRanges, type MediaRange } from '../accept.ts';
 
 /** Media types of compressed frames and their transfer syntaxes; the first is the type's default (PS3.18 Table 8.7.3-5). */
 export const frameMediaTypes: Readonly<Record<string, readonly string[]>> = {
@@ -33,14 +33,21 @@ export interface FrameWay {
  * @throws HttpProblem 406
  */
 export function frameWayOf(request: Request, query: URLSearchParams, stored: string, single: boolean): FrameWay {
-  for (const { type, parameters } of acceptedRanges(request, query)) {
+  const way = frameWayFor(acceptedRanges(request, query), stored, single);
+  if (way) return way;
+  throw notAcceptable(`The frames are stored in transfer syntax ${stored} and cannot be given as asked. Ask for multipart/related; type="${octetStream}", or for type="${storedType(stored)}"; transfer-syntax=${stored}.`);
+}
+
+/** The same for media ranges in the client's order. @returns undefined when none of them fits */
+export function frameWayFor(ranges: readonly MediaRange[], stored: string, single: boolean): FrameWay | undefined {
+  for (const { type, parameters } of ranges) {
     const multipart = type === 'multipart/related' || type === 'multipart/*' || type === '*/*';
     if (!multipart && !single) continue;
     const asked = multipart ? (type === 'multipart/related' ? parameters.get('type')?.toLowerCase() : undefined) ?? '*/*' : type;
     const way = wayOf(asked, parameters.get('transfer-syntax'), stored);
     if (way) return { envelope: multipart ? 'multipart' : 'single', ...way };
   }
-  throw notAcceptable(`The frames are stored in transfer syntax ${stored} and cannot be given as asked. Ask for multipart/related; type="${octetStream}", or for type="${storedType(stored)}"; transfer-syntax=${stored}.`);
+  return undefined;
 }
 
 type Way = Omit<FrameWay, 'envelope'>;

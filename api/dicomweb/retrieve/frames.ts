@@ -26,14 +26,14 @@ export const createFrames = (deps: ImageDeps): TenantHandler =>
     response.setHeader('Vary', 'Accept').setHeader('ETag', etag);
     if (isNotModified(request.get('If-None-Match'), etag)) return void response.status(304).end();
 
-    const given = givenFrames(deps, source, numbers, way, context.signal);
+    const given = readFrames(deps, source, numbers, way, context.signal);
     const instance = resourceURL(`${context.tenantUrl}/dicom-web`, studyInstanceUID, seriesInstanceUID, sopInstanceUID);
     await sendStream(context, response, {
-      status: 200, headers: { 'Content-Type': way.envelope === 'single' ? partType(way) : multipartContentType(boundary, way.mediaType) },
-    }, way.envelope === 'single' ? single(given) : parts(given, boundary, partType(way), instance));
+      status: 200, headers: { 'Content-Type': way.envelope === 'single' ? partTypeOf(way) : multipartContentType(boundary, way.mediaType) },
+    }, way.envelope === 'single' ? single(given) : parts(given, boundary, partTypeOf(way), instance));
   };
 
-const partType = ({ mediaType, transferSyntaxUID }: FrameWay): string => `${mediaType}; transfer-syntax=${transferSyntaxUID}`;
+export const partTypeOf = ({ mediaType, transferSyntaxUID }: FrameWay): string => `${mediaType}; transfer-syntax=${transferSyntaxUID}`;
 
 /** @throws HttpProblem 400 */
 export function frameList(request: Request): readonly number[] {
@@ -48,7 +48,7 @@ interface GivenFrame {
 }
 
 /** The next frame is read while the one before is decoded and sent. */
-async function* givenFrames(deps: ImageDeps, source: ImageSource, numbers: readonly number[], way: FrameWay, signal: AbortSignal): AsyncGenerator<GivenFrame> {
+export async function* readFrames(deps: ImageDeps, source: ImageSource, numbers: readonly number[], way: FrameWay, signal: AbortSignal): AsyncGenerator<GivenFrame> {
   const read = (number: number | undefined): Promise<Buffer> | undefined => {
     const bytes = number === undefined ? undefined : frameBytes(source, number);
     bytes?.catch(() => {});

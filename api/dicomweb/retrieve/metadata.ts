@@ -32,7 +32,7 @@ export const createMetadata = (deps: MetadataDeps): TenantHandler =>
     const inXml = contentType === xmlMediaType;
     response.setHeader('Vary', 'Accept');
     if (isNotModified(request.get('If-None-Match'), etag)) return void response.setHeader('ETag', etag).status(304).end();
-    await sendStream(context, response, { status: 200, headers: { 'Content-Type': inXml ? multipartContentType(boundary, xmlMediaType) : contentType, ETag: etag } },
+    await sendStream(context, response, { status: 200, text: true, headers: { 'Content-Type': inXml ? multipartContentType(boundary, xmlMediaType) : contentType, ETag: etag } },
       inXml ? xmlParts(headers, dicomWeb, boundary, none) : jsonArray(headers, dicomWeb, none));
   };
 

@@ -12,6 +12,7 @@ import { giveInstance, type GiveOptions } from './givenInstance.ts';
 import { streamInstances, type StreamedInstance } from './instanceStream.ts';
 import { multipartContentType, multipartEnd, partStart } from '../multipart.ts';
 import { nameOf, scopeOf, type Scope } from '../parameters.ts';
+import { peek, type Peeked } from './peek.ts';
 import { maxTranscodedBytes, renditionOf } from './rendition.ts';
 
 export interface RetrieveDeps {
@@ -125,33 +126,3 @@ class Parts {
 
 const noRendition = (stored: string): HttpProblem => notAcceptable(
   `It is stored in transfer syntax ${stored} and cannot be given as asked (up to ${maxTranscodedBytes / 1024 / 1024} MiB are transcoded). Ask with transfer-syntax=* for the file as it is stored.`);
-
-/** The first items of a list, and the whole list. */
-interface Peeked<T> {
-  readonly seen: readonly T[];
-  all(keep?: (item: T) => boolean): AsyncGenerator<T>;
-}
-
-async function peek<T>(items: AsyncIterable<T>, count: number): Promise<Peeked<T>> {
-  const iterator = items[Symbol.asyncIterator]();
-  const seen: T[] = [];
-  let done = false;
-  while (seen.length < count && !done) {
-    const next = await iterator.next();
-    if (next.done) done = true;
-    else seen.push(next.value);
-  }
-  return {
-    seen,
-    async *all(keep = () => true) {
-      try {
-        yield* seen.filter(keep);
-        for (let next = done ? undefined : await iterator.next(); next && !next.done; next = await iterator.next()) {
-          if (keep(next.value)) yield next.value;
-        }
-      } finally {
-        await iterator.return?.();
-      }
-    },
-  };
-}

@@ -3,6 +3,7 @@ import type { DicomJson, JsonAttribute } from '../../../dicom/json.ts';
 import { stringifyDicomJson } from '../../../dicom/json.ts';
 import type { QueryLevel, StudyIndex } from '../../../stores/ports.ts';
 import type { TenantHandler } from '../../context.ts';
+import { sendStream } from '../../stream.ts';
 import { negotiateDataSets } from '../accept.ts';
 import { alwaysReturned, instanceAvailability, inUTF8, retrieveURL, retrieveURLOf, returnedByDefault, specificCharacterSet } from '../attributes.ts';
 import { multipartContentType, multipartEnd } from '../multipart.ts';
@@ -17,7 +18,8 @@ import { xmlMediaType, xmlPart } from '../xmlPart.ts';
  * @param returned the levels whose attributes are returned by default: those that the path does not name
  */
 export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> }, level: QueryLevel, returned: readonly QueryLevel[]): TenantHandler =>
-  async function search({ tenantId, tenantUrl, query }, request, response) {
+  async function search(context, request, response) {
+    const { tenantId, tenantUrl, query } = context;
     const contentType = negotiateDataSets(request, query);
     const studyInstanceUID = uidParameter(request, 'study');
     const seriesInstanceUID = uidParameter(request, 'series');
@@ -33,12 +35,21 @@ export const createSearch = (deps: { readonly index: Pick<StudyIndex, 'search'> 
     const dicomWeb = `${tenantUrl}/dicom-web`;
     const keep = keptTags(level, returned, asked.include);
     const answers = matches.map((match) => ({ dataSet: answerOf(match, level, dicomWeb, keep), url: retrieveURLOf(dicomWeb, level, match) }));
-    response.status(200).vary('Accept');
-    if (contentType !== xmlMediaType) return void response.type(contentType).send(Buffer.from(`[${answers.map(({ dataSet }) => stringifyDicomJson(dataSet)).join(',')}]`));
     const boundary = randomUUID();
-    response.setHeader('Content-Type', multipartContentType(boundary, xmlMediaType))
-      .send(Buffer.concat([...answers.map(({ dataSet, url }, index) => xmlPart(boundary, dataSet, url, index === 0)), multipartEnd(boundary)]));
+    response.vary('Accept');
+    await sendStream(context, response, { status: 200, text: true, headers: { 'Content-Type': contentType === xmlMediaType ? multipartContentType(boundary, xmlMediaType) : contentType } },
+      contentType === xmlMediaType ? xmlParts(answers, boundary) : jsonArray(answers));
   };
+
+interface Answer { readonly dataSet: DicomJson; readonly url: string }
+
+async function* jsonArray(answers: readonly Answer[]): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(`[${answers.map(({ dataSet }) => stringifyDicomJson(dataSet)).join(',')}]`);
+}
+
+async function* xmlParts(answers: readonly Answer[], boundary: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.concat([...answers.map(({ dataSet, url }, index) => xmlPart(boundary, dataSet, url, index === 0)), multipartEnd(boundary)]);
+}
 
 function keptTags(level: QueryLevel, returned: readonly QueryLevel[], include: SearchQuery['include']): ReadonlySet<string> | 'all' {
   if (include === 'all') return 'all';

@@ -62,6 +62,8 @@ interface StoreBody {
 
 const metadataSyntaxes: readonly MetadataSyntax[] = [jsonMetadata, xmlMetadata];
 const mediaTypes = ['application/dicom', ...metadataSyntaxes.map(({ mediaType }) => mediaType)];
+/** What a store request may be. */
+export const storeMediaTypes: readonly string[] = mediaTypes.map((type) => `multipart/related; type="${type}"`);
 
 /** @throws HttpProblem 400, 413, 415 */
 function bodyOf(request: Request, maxBytes: number): StoreBody {

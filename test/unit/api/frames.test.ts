@@ -1,27 +1,11 @@
 import assert from 'node:assert/strict';
 import { createTranscoder, type Transcoder } from '../../../codecs/transcoder.ts';
-import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
-import { encode, explicitBE, explicitLE, implicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
-import { anApi, partsOf, stow, type Api } from './support.ts';
+import { explicitBE, explicitLE, implicitLE } from '../dicom/dataSetBytes.ts';
+import { anApi, anImage, partsOf, stow, type Api } from './support.ts';
 
 const jpegLs = '1.2.840.10008.1.2.4.80';
 const rle = '1.2.840.10008.1.2.5';
 const at = '/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1';
-
-interface Image { readonly rows: number; readonly columns: number; readonly frames: number; readonly bits: 1 | 16; readonly transferSyntaxUID?: string; readonly pixels: Buffer }
-
-/** A multi-frame image. */
-function anImage({ rows, columns, frames, bits, transferSyntaxUID = explicitLE, pixels }: Image): Buffer {
-  const layout = layoutOf(transferSyntaxUID);
-  const us = (tag: number, value: number): Element => ({ tag, vr: 'US', value: layout.bigEndian ? Buffer.from([value >>> 8, value & 0xff]) : Buffer.from([value & 0xff, value >>> 8]) });
-  const elements: Element[] = [
-    { tag: 0x00080016, vr: 'UI', value: '1.2.840.10008.5.1.4.1.1.7' }, { tag: 0x00080018, vr: 'UI', value: '1.2.3.1.1' }, { tag: 0x00080060, vr: 'CS', value: 'OT' },
-    { tag: 0x0020000d, vr: 'UI', value: '1.2.3' }, { tag: 0x0020000e, vr: 'UI', value: '1.2.3.1' }, us(0x00280002, 1), { tag: 0x00280004, vr: 'CS', value: 'MONOCHROME2' },
-    { tag: 0x00280008, vr: 'IS', value: String(frames) }, us(0x00280010, rows), us(0x00280011, columns), us(0x00280100, bits), us(0x00280101, bits), us(0x00280102, bits - 1), us(0x00280103, 0),
-    { tag: 0x7fe00010, vr: 'OW', value: pixels },
-  ];
-  return Buffer.concat([encodeFileMeta({ sopClassUID: '1.2.840.10008.5.1.4.1.1.7', sopInstanceUID: '1.2.3.1.1', transferSyntaxUID }), encode(elements, layout)]);
-}
 
 const ramp = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, each) => (each * 11) % 253));
 

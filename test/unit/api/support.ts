@@ -149,7 +149,7 @@ export async function anApi(given: Partial<AppDeps> & { readonly archive?: Memor
   ] }, undefined);
   const codecs = createTranscoder({ threads: 1 });
   const app = createApp({
-    codecs, headerCacheBytes: 1024 * 1024, stores: { archive, index, audit: audit as never, tenants, deliveries }, flows, tokenKey, publicUrl: undefined, viewerDir: undefined, corsOrigins: [],
+    codecs, headerCacheBytes: 1024 * 1024, stores: { archive, index, audit: audit as never, tenants, deliveries }, flows, tokenKey, publicUrl: undefined, trustedProxies: [], viewerDir: undefined, corsOrigins: [],
     ui: { url: 'http://ui.example', namespace: 'pacs' }, stow: { folder, maxBytes: 64 * 1024 * 1024, waitMs: 1000 }, verifyDigests: true,
     now: () => new Date(), checks: [], metrics: createMetrics(), log: pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) }), ...given,
   });
@@ -204,6 +204,22 @@ export function aFile({ study = '1.2.3', series = '1.2.3.1', instance = '1.2.3.1
     { tag: 0x7fe00010, vr: 'OW', value: pixels },
   ];
   return Buffer.concat([encodeFileMeta({ sopClassUID, sopInstanceUID: instance, transferSyntaxUID }), encode(elements, layoutOf(transferSyntaxUID))]);
+}
+
+export interface Image { readonly rows: number; readonly columns: number; readonly frames: number; readonly bits: 1 | 16; readonly transferSyntaxUID?: string; readonly pixels: Buffer; readonly extra?: readonly Element[]; readonly instance?: string }
+
+/** A multi-frame image. */
+export function anImage({ rows, columns, frames, bits, transferSyntaxUID = explicitLE, pixels, extra = [], instance = '1.2.3.1.1' }: Image): Buffer {
+  const layout = layoutOf(transferSyntaxUID);
+  const us = (tag: number, value: number): Element => ({ tag, vr: 'US', value: layout.bigEndian ? Buffer.from([value >>> 8, value & 0xff]) : Buffer.from([value & 0xff, value >>> 8]) });
+  const elements: Element[] = [
+    { tag: 0x00080016, vr: 'UI', value: '1.2.840.10008.5.1.4.1.1.7' }, { tag: 0x00080018, vr: 'UI', value: instance }, { tag: 0x00080060, vr: 'CS', value: 'OT' },
+    { tag: 0x0020000d, vr: 'UI', value: '1.2.3' }, { tag: 0x0020000e, vr: 'UI', value: '1.2.3.1' }, us(0x00280002, 1), { tag: 0x00280004, vr: 'CS', value: 'MONOCHROME2' },
+    { tag: 0x00280008, vr: 'IS', value: String(frames) }, us(0x00280010, rows), us(0x00280011, columns), us(0x00280100, bits), us(0x00280101, bits), us(0x00280102, bits - 1), us(0x00280103, 0),
+    ...extra,
+    { tag: 0x7fe00010, vr: 'OW', value: pixels },
+  ];
+  return Buffer.concat([encodeFileMeta({ sopClassUID: '1.2.840.10008.5.1.4.1.1.7', sopInstanceUID: instance, transferSyntaxUID }), encode(elements, layout)]);
 }
 
 /** A multipart/related body, as text of RFC 2046. */
