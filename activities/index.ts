@@ -22,6 +22,7 @@ import { createSweepPage } from './sweep/sweepPage.ts';
 import { createVerifyPack } from './sweep/verifyPack.ts';
 import { createRecordAudit } from './recordAudit.ts';
 import { createConfirmInstances } from './route/confirmInstances.ts';
+import { createFailUnsent } from './route/failUnsent.ts';
 import { createFindRoutes } from './route/findRoutes.ts';
 import { createJoinCircuit } from './route/joinCircuit.ts';
 import { createFindMoveDestination } from './route/findMoveDestination.ts';
@@ -73,6 +74,7 @@ export interface IndexActivities {
 
 export interface RouteActivities {
   readonly findRoutes: ActivityOf<typeof createFindRoutes>;
+  readonly failUnsent: ActivityOf<typeof createFailUnsent>;
   readonly findMoveDestination: ActivityOf<typeof createFindMoveDestination>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
   readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;

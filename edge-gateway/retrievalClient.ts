@@ -41,17 +41,23 @@ export function retrievalsOf(client: Client): Pick<RetrievalClient, 'start'> {
         typedSearchAttributes: [keyword(searchAttributes.tenantId, tenantId), keyword(searchAttributes.gatewayId, gatewayId),
           keyword(searchAttributes.origin, 'dimse'), keyword(searchAttributes.flowState, 'RUNNING')],
       }));
+      let seen = nothing;
       return {
         look: () => within(async () => {
           const { status, raw } = await handle.describe();
           if (status.name !== 'RUNNING') return handle.result();
           const [payload] = raw.pendingActivities?.flatMap(({ heartbeatDetails }) => heartbeatDetails?.payloads ?? []) ?? [];
-          return payload ? defaultPayloadConverter.fromPayload<RetrieveProgress>(payload) : nothing;
+          const told = payload ? defaultPayloadConverter.fromPayload<RetrieveProgress>(payload) : nothing;
+          // While the flow waits for its turn nobody tells: counters never go back.
+          if (doneOf(told) > doneOf(seen)) seen = told;
+          return seen;
         }),
         cancel: async () => void await within(() => handle.cancel()),
       };
     },
   };
 }
+
+const doneOf = ({ completedCount, warningCount, failedCount }: RetrieveProgress): number => completedCount + warningCount + failedCount;
 
 const keyword = (name: string, value: string) => ({ key: defineSearchAttributeKey(name, SearchAttributeType.KEYWORD), value });

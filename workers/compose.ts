@@ -25,6 +25,7 @@ import { createSweepPage } from '../activities/sweep/sweepPage.ts';
 import { createVerifyPack } from '../activities/sweep/verifyPack.ts';
 import { createRecordAudit } from '../activities/recordAudit.ts';
 import { createConfirmInstances } from '../activities/route/confirmInstances.ts';
+import { createFailUnsent } from '../activities/route/failUnsent.ts';
 import { createFindRoutes } from '../activities/route/findRoutes.ts';
 import { createJoinCircuit } from '../activities/route/joinCircuit.ts';
 import { createPlaces } from '../activities/route/places.ts';
@@ -98,6 +99,7 @@ const indexActivities = ({ config, stores, client }: Deps): IndexActivities => (
 
 const routeActivities = ({ config, stores, client }: Deps): RouteActivities => ({
   findRoutes: alive(createFindRoutes(stores)),
+  failUnsent: alive(createFailUnsent(stores)),
   findMoveDestination: createFindMoveDestination(stores),
   sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
   confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicomweb: readBackDicomWeb }, firstRetryMs: config.firstRetryMs, now }),
@@ -111,6 +113,7 @@ const routeActivities = ({ config, stores, client }: Deps): RouteActivities => (
 const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities => {
   const spool = spoolReader(edge.spoolDir, { keep: edge.keepsPacks });
   const desk = commitmentDesk(edge.spoolDir);
+  const places = createPlaces();
   return {
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
@@ -119,8 +122,8 @@ const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities =>
     findSpooled: alive(createFindSpooled({ ...stores, desk })),
     reportCommitment: createReportCommitment({ ...stores, desk, report: createDicomReporter(edge.aeTitle), firstRetryMs: config.firstRetryMs }),
     releaseCommitment: alive(createReleaseCommitment({ desk })),
-    moveInstances: createMoveInstances({ ...stores, sender: createDicomSender(edge.aeTitle) }),
-    sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
+    moveInstances: createMoveInstances({ ...stores, sender: createDicomSender(edge.aeTitle), places, now }),
+    sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places, firstRetryMs: config.firstRetryMs, now }),
     confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
     probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(edge.aeTitle) } }),
   };

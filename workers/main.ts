@@ -57,7 +57,7 @@ async function connect(): Promise<NativeConnection> {
 const createWorker = (plan: WorkerPlan, connection: NativeConnection, bundle: WorkflowBundle | undefined): Promise<Worker> =>
   Worker.create({
     connection, namespace: config.temporal.namespace, taskQueue: plan.taskQueue, shutdownGraceTime,
-    maxConcurrentActivityTaskExecutions: plan.maxActivities, maxHeartbeatThrottleInterval: '5 seconds',
+    maxConcurrentActivityTaskExecutions: plan.maxActivities, maxHeartbeatThrottleInterval: '1 second',
     activityTaskPollerBehavior: { type: 'autoscaling', minimum: 1, initial: 2, maximum: 8 },
     ...(plan.activities ? { activities: plan.activities } : {}),
     ...(plan.workflows && bundle ? { workflowBundle: bundle, maxCachedWorkflows: 300, ...versioned(config.version) } : {}),

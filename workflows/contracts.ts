@@ -301,7 +301,7 @@ export interface RetrieveProgress {
 
 /** Result of `retrieveStudy`. */
 export interface RetrieveOutcome extends RetrieveProgress {
-  /** `unsent`: the gateway that reaches the destination does not work, or ours could not read what was to be sent. */
+  /** `unsent`: the destination, or the gateway that reaches it, does not work, or ours could not read what was to be sent; what went before counts. */
   readonly end: 'sent' | 'cancelled' | 'unknownDestination' | 'unsent';
 }
 

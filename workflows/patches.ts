@@ -5,4 +5,6 @@
 export const patches = {
   /** studyLifecycle asks settleStudy before its routes: a commit does not look into other studies any more. */
   settleBeforeRoutes: 'settle-before-routes',
+  /** retrieveStudy records who asked and how it ended, and names what it did not get to. */
+  recordedMoves: 'recorded-moves',
 } as const;

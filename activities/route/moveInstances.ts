@@ -1,18 +1,25 @@
 import { cancellationSignal } from '@temporalio/activity';
-import { statusClass } from '../../dicom/status.ts';
-import { resolveStudy, type CurrentInstance } from '../../domain/documents.ts';
+import { ApplicationFailure } from '@temporalio/common';
+import { defaultMaxAssociations } from '../../domain/circuit.ts';
 import type { DicomDestination } from '../../domain/tenant.ts';
-import type { ArchiveStore, Sender, SendResult, TenantStore } from '../../stores/ports.ts';
-import { maxNamedFailures, type MoveOriginator, type RetrieveProgress, type RetrieveSelection } from '../../workflows/contracts.ts';
+import type { ArchiveStore, CircuitStore, Sender, TenantStore } from '../../stores/ports.ts';
+import type { MoveOriginator, RetrieveProgress, RetrieveSelection } from '../../workflows/contracts.ts';
 import { permanent } from '../failure.ts';
 import { withHeartbeat } from '../heartbeat.ts';
 import { findDestination } from './findDestination.ts';
 import { instanceToSend } from './instanceToSend.ts';
+import type { Places } from './places.ts';
+import { counted, leftOf, type StudyLeft } from './retrieval.ts';
+import { isAboutDestination, runMs, type Held } from './sendInstances.ts';
 
 export interface MoveInstancesDeps {
   readonly archive: ArchiveStore;
   readonly tenants: TenantStore;
+  readonly circuits: CircuitStore;
   readonly sender: Sender<DicomDestination>;
+  /** Those of the deliveries: both keep to the destination's `maxAssociations` together. */
+  readonly places: Places;
+  readonly now: () => Date;
 }
 
 export interface MoveInstancesInput {
@@ -20,35 +27,78 @@ export interface MoveInstancesInput {
   readonly destinationId: string;
   readonly originator: MoveOriginator;
   readonly selections: readonly RetrieveSelection[];
+  /** What earlier calls did. */
+  readonly progress?: RetrieveProgress;
+  /** The destination's flow said that it is this retrieval's turn: an open circuit does not hold it. */
+  readonly turn?: boolean;
 }
+
+export interface MoveInstancesResult extends RetrieveProgress {
+  /** Set when something is left that was to be sent. */
+  readonly held?: Omit<Held, 'waitingCount'>;
+}
+
+const nothing: RetrieveProgress = { completedCount: 0, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] };
 
 /**
  * Sends the current instances of a C-MOVE's selections, in the order of their UIDs. Heartbeat: what was answered, behind which the next
- * attempt goes on; an answer that was not yet told of is asked for again. A destination that goes away fails what is left. A cancel
- * lets the sub-operation under way end and returns what was done.
+ * attempt goes on; an answer that was not yet told of is asked for again. When the destination goes away, is known to be, or has as many
+ * associations as it takes, what is left is held. A cancel lets the sub-operation under way end and returns what was done.
  *
- * @throws what fails on our side, to be tried again
+ * @throws what fails on our side, to be tried again; its details are the progress
  */
 export const createMoveInstances = (deps: MoveInstancesDeps) =>
-  async function moveInstances(input: MoveInstancesInput): Promise<RetrieveProgress> {
-    const destination = await findDestination(deps.tenants, input.tenantId, input.destinationId);
-    if (destination.kind !== 'dicom') throw permanent('UnknownDestination', `DICOM destination ${input.destinationId} of tenant ${input.tenantId}`);
-    return withHeartbeat<RetrieveProgress, RetrieveProgress>(async (resume, beat) => {
-      let progress = resume ?? { completedCount: 0, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] };
-      const stopping = stopSignal();
-      const at = input.selections.findIndex(({ studyInstanceUID }) => studyInstanceUID === progress.after?.studyInstanceUID);
-      for (const selection of input.selections.slice(Math.max(at, 0))) {
-        if (isCancelled()) return progress;
-        const left = await instancesOf(deps.archive, input.tenantId, selection, progress.after);
-        for await (const result of resultsOf(deps, destination, input, selection, left, stopping)) {
-          progress = counted(progress, selection.studyInstanceUID, result);
-          beat(progress);
-          if (isCancelled()) return progress;
-        }
+  async function moveInstances(input: MoveInstancesInput): Promise<MoveInstancesResult> {
+    const { tenantId, destinationId } = input;
+    const destination = await findDestination(deps.tenants, tenantId, destinationId);
+    if (destination.kind !== 'dicom') throw permanent('UnknownDestination', `DICOM destination ${destinationId} of tenant ${tenantId}`);
+    return withHeartbeat<RetrieveProgress, MoveInstancesResult>(async (resume, beat) => {
+      const before = resume ?? input.progress ?? nothing;
+      beat(before);
+      const open = input.turn ? undefined : await deps.circuits.get(tenantId, destinationId);
+      if (open) return { ...before, held: { why: 'open', progressed: false, problem: open.problem } };
+      const leave = deps.places.enter(`${tenantId}/${destinationId}`, destination.maxAssociations ?? defaultMaxAssociations);
+      if (!leave) return { ...before, held: { why: 'busy', progressed: false } };
+      try {
+        return await sendLeft(deps, input, destination, before, beat);
+      } finally {
+        leave();
       }
-      return progress;
     });
   };
+
+async function sendLeft(deps: MoveInstancesDeps, input: MoveInstancesInput, destination: DicomDestination, before: RetrieveProgress, beat: (progress: RetrieveProgress) => void): Promise<MoveInstancesResult> {
+  const { tenantId, selections } = input;
+  const stopping = stopSignal();
+  const endsAt = deps.now().getTime() + runMs;
+  let progress = before;
+  const note = (next: RetrieveProgress): void => {
+    progress = next;
+    beat(next);
+  };
+  try {
+    for await (const study of leftOf(deps.archive, tenantId, selections, before, stopping)) {
+      if (isCancelled()) return progress;
+      for await (const next of sendStudy(deps, input, destination, study, progress, stopping)) {
+        note(next);
+        if (isCancelled()) return progress;
+        if (deps.now().getTime() > endsAt) return { ...progress, held: { why: 'more', progressed: true } };
+      }
+    }
+    return progress;
+  } catch (error) {
+    if (cancellationSignal().aborted) throw error;
+    if (isAboutDestination(error)) return { ...progress, held: { why: 'failed', progressed: progress !== before, problem: error.message } };
+    throw ApplicationFailure.fromError(error, { details: [progress] });
+  }
+}
+
+async function* sendStudy({ archive, sender }: MoveInstancesDeps, { tenantId, originator }: MoveInstancesInput, destination: DicomDestination,
+  { studyInstanceUID, instances }: StudyLeft, before: RetrieveProgress, signal: AbortSignal): AsyncGenerator<RetrieveProgress> {
+  const toSend = instances.map((instance) => instanceToSend(archive, { tenantId, studyInstanceUID }, instance, signal));
+  let progress = before;
+  for await (const result of sender.send(destination, toSend, signal, originator)) yield progress = counted(progress, studyInstanceUID, result);
+}
 
 const isCancelled = (): boolean => cancellationSignal().aborted && (cancellationSignal().reason as Error | undefined)?.message === 'CANCELLED';
 
@@ -59,37 +109,4 @@ function stopSignal(): AbortSignal {
   cancellationSignal().addEventListener('abort', stop);
   if (cancellationSignal().aborted) stop();
   return controller.signal;
-}
-
-async function instancesOf(archive: ArchiveStore, tenantId: string, { studyInstanceUID, seriesInstanceUIDs, sopInstanceUIDs }: RetrieveSelection, after: RetrieveProgress['after']): Promise<readonly CurrentInstance[]> {
-  const packs = await archive.listIndexes(tenantId, studyInstanceUID, cancellationSignal());
-  return resolveStudy(packs).current
-    .filter((instance) => seriesInstanceUIDs?.includes(instance.seriesInstanceUID) ?? true)
-    .filter((instance) => sopInstanceUIDs?.includes(instance.sopInstanceUID) ?? true)
-    .filter((instance) => after?.studyInstanceUID !== studyInstanceUID || instance.sopInstanceUID > after.sopInstanceUID)
-    .toSorted((a, b) => (a.sopInstanceUID < b.sopInstanceUID ? -1 : 1));
-}
-
-async function* resultsOf({ archive, sender }: MoveInstancesDeps, destination: DicomDestination, { tenantId, originator }: MoveInstancesInput, { studyInstanceUID }: RetrieveSelection,
-  instances: readonly CurrentInstance[], signal: AbortSignal): AsyncGenerator<SendResult> {
-  const toSend = instances.map((instance) => instanceToSend(archive, { tenantId, studyInstanceUID }, instance, signal));
-  let answered = 0;
-  try {
-    for await (const result of sender.send(destination, toSend, signal, originator)) {
-      answered++;
-      yield result;
-    }
-  } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'DestinationUnavailable') throw error;
-    for (const { sopInstanceUID } of instances.slice(answered)) yield { sopInstanceUID, outcome: 'refused' };
-  }
-}
-
-function counted(progress: RetrieveProgress, studyInstanceUID: string, { sopInstanceUID, outcome, status = 0 }: SendResult): RetrieveProgress {
-  const after = { studyInstanceUID, sopInstanceUID };
-  if (outcome === 'delivered') {
-    return statusClass(status) === 'warning' ? { ...progress, after, warningCount: progress.warningCount + 1 } : { ...progress, after, completedCount: progress.completedCount + 1 };
-  }
-  const named = progress.failedSOPInstanceUIDs;
-  return { ...progress, after, failedCount: progress.failedCount + 1, failedSOPInstanceUIDs: named.length < maxNamedFailures ? [...named, sopInstanceUID] : named };
 }

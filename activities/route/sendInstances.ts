@@ -61,7 +61,7 @@ export interface Held {
 }
 
 /** A run ends after this and the next goes on, well before the activity's own limit. */
-const runMs = 10 * 60 * 1000;
+export const runMs = 10 * 60 * 1000;
 
 /**
  * Sends the current instances of a study to one destination and writes each answer to the delivery ledger. Idempotent by the ledger:
@@ -129,7 +129,7 @@ function heldOf({ failure, asked, waitingCount, progressed }: { readonly failure
 }
 
 /** A sender throws it when the destination, and not our side, is why the sending stopped (`stores/ports.ts`). */
-const isAboutDestination = (error: unknown): boolean => error instanceof Error && error.name === 'DestinationUnavailable';
+export const isAboutDestination = (error: unknown): error is Error => error instanceof Error && error.name === 'DestinationUnavailable';
 
 /** Retryable: our side could not read or write. Carries when to try again. */
 const later = (input: SendInstancesInput, count: number, cause: unknown, nextDelayMs: number): ApplicationFailure =>

@@ -37,6 +37,17 @@ const recordings: Readonly<Record<string, Recording>> = {
     await handle.result();
     return handle;
   },
+  'retrieveStudy-waited': async (server) => {
+    const site = aSite({ moveInstances: async ({ turn }) => ({ completedCount: turn ? 2 : 1, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [],
+      ...(turn ? {} : { held: { why: 'failed' as const, progressed: true, problem: 'Cut off' } }) }) });
+    await server.openGateway(site.tenantId, 'gw1');
+    const requestId = randomUUID();
+    await retrievalsOf(server.client).start({ tenantId: site.tenantId, gatewayId: 'gw1', destinationAETitle: 'WS1', originator: { aeTitle: 'ASKER', messageID: 5 },
+      selections: [{ studyInstanceUID: '1.2.3' }] }, requestId);
+    const handle = server.client.workflow.getHandle(retrieveWorkflowId(site.tenantId, requestId));
+    await handle.result();
+    return handle;
+  },
   'ingestAssociation-parked': async (server) => {
     const failing = new Set<string>();
     const site = aSite({ validatePack: async ({ packId, instanceCount }) => {

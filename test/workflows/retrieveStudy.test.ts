@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { ApplicationFailure } from '@temporalio/common';
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 import { retrievalsOf } from '../../edge-gateway/retrievalClient.ts';
 import type { RetrieveOutcome, RetrieveProgress } from '../../workflows/contracts.ts';
-import { retrieveWorkflowId } from '../../workflows/ids.ts';
+import { destinationWorkflowId, retrieveWorkflowId } from '../../workflows/ids.ts';
 import { flowOf } from './flows.ts';
 import { aSite, until, type Site } from './site.ts';
 import { temporal, type Temporal } from './temporal.ts';
@@ -76,6 +77,88 @@ describe('retrieveStudy', () => {
     const { outcome } = await aRetrieval(site);
 
     assert.deepEqual([await outcome(), resumed], [{ ...progress(3), end: 'sent' }, [undefined, 2]]);
+  });
+
+  it('keeps the counts of attempts that fail, also when the last one is over, and names what was not sent', async () => {
+    let at = 0;
+    const site = aSite({
+      moveInstances: async () => {
+        at++;
+        throw ApplicationFailure.create({ message: 'the archive does not answer', nonRetryable: at === 2, details: [progress(at)] });
+      },
+      failUnsent: async ({ progress: before }) => ({ ...before, failedCount: 1, failedSOPInstanceUIDs: ['1.2.3.9'] }),
+    });
+
+    const { outcome } = await aRetrieval(site);
+
+    assert.deepEqual(await outcome(), { ...progress(2, ['1.2.3.9']), end: 'unsent' });
+  });
+
+  it('waits for its turn at the flow of its destination, goes on behind what it sent, and counters never go back', async () => {
+    const calls: [number | undefined, boolean | undefined][] = [];
+    const site = aSite({ moveInstances: async ({ progress: before, turn }) => {
+      calls.push([before?.completedCount, turn]);
+      heartbeat(before);
+      if (calls.length > 1) return progress(3);
+      heartbeat(progress(2));
+      return { ...progress(2), held: { why: 'failed', progressed: true, problem: 'Cut off' } };
+    } });
+    const seen: number[] = [];
+
+    const { retrieval, outcome, flow } = await aRetrieval(site);
+    await until('the retrieval is over', async () => {
+      const now = await retrieval.look();
+      seen.push(now.completedCount);
+      return 'end' in now;
+    });
+
+    assert.deepEqual([await outcome(), calls], [{ ...progress(3), end: 'sent' }, [[0, false], [2, true]]]);
+    assert.deepEqual(seen, seen.toSorted());
+    assert.equal(await flow.state(), 'DONE');
+  });
+
+  it('gives up a destination that stays away, and its flow waits for nobody then', async () => {
+    const site = aSite({
+      moveInstances: async () => ({ ...progress(1), held: { why: 'failed', progressed: false, problem: 'Nobody answers' } }),
+      probeDestination: async () => ({ problem: 'Nobody answers' }),
+    });
+
+    const { outcome } = await aRetrieval(site);
+
+    assert.deepEqual(await outcome(), { ...progress(1), end: 'unsent' });
+    assert.ok(site.called('probeDestination').length > 0 && site.called('moveInstances').length < 3);
+    const circuit = server.client.workflow.getHandle(destinationWorkflowId(site.tenantId, 'ws1'));
+    await until('nobody waits for the destination', async () => (await circuit.describe()).status.name === 'COMPLETED');
+  });
+
+  it('ends a wait when it is cancelled', async () => {
+    const site = aSite({
+      moveInstances: async () => ({ ...progress(1), held: { why: 'failed', progressed: false, problem: 'Nobody answers' } }),
+      probeDestination: async () => ({ problem: 'Nobody answers' }),
+    });
+    const { retrieval, outcome, flow } = await aRetrieval(site);
+    await flow.reaches('DESTINATION_AWAY');
+
+    await retrieval.cancel();
+
+    assert.deepEqual(await outcome(), { ...progress(1), end: 'cancelled' });
+    const circuit = server.client.workflow.getHandle(destinationWorkflowId(site.tenantId, 'ws1'));
+    await until('nobody waits for the destination', async () => (await circuit.describe()).status.name === 'COMPLETED');
+  });
+
+  it('writes into the study\'s history who asked for it, where to, and how that ended', async () => {
+    const site = aSite({ moveInstances: async () => progress(2, ['1.2.3.4']) });
+
+    const { outcome, flow } = await aRetrieval(site);
+    await outcome();
+
+    const { workflowId } = flow.handle;
+    const who = { tenantId: site.tenantId, gatewayId: 'gw1', studyInstanceUID: '1.2.3', actor: 'ASKER@gw1', flowId: workflowId };
+    assert.deepEqual(site.audit.map(({ at: _, eventId: _id, ...event }) => event), [
+      { ...who, action: 'move.requested', detail: 'Asked to send it to AE title WS1.' },
+      { ...who, action: 'move.ended', destinationId: 'ws1', detail: 'Sent to ws1. 2 sent, 0 with a warning, 1 failed.', counts: { completedCount: 2, warningCount: 0, failedCount: 1 } },
+    ]);
+    assert.equal(new Set(site.audit.map(({ eventId }) => eventId)).size, 2);
   });
 
   it('sends nothing to a destination that nobody configured', async () => {

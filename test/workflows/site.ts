@@ -75,6 +75,7 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   reportCommitment: async () => ({ told: 'newAssociation', pauseMs: 10 }),
   recordCommitment: async () => undefined,
   releaseCommitment: async () => undefined,
+  failUnsent: async ({ progress }) => progress,
   moveInstances: async () => ({ completedCount: 2, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] }),
   chooseInstance: async ({ studyInstanceUID }) => [studyInstanceUID],
   askRewrite: async () => undefined,
@@ -118,7 +119,7 @@ function dispatch(name: Name, client?: Client) {
 export function activitiesOf(client: Client): object {
   clients.add(client);
   const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
-    'findRoutes', 'findMoveDestination', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
+    'findRoutes', 'findMoveDestination', 'failUnsent', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
