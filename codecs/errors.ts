@@ -7,7 +7,7 @@ export type CodecProblem =
   | 'corrupt'
   /** The job took too long, or its thread died of it. */
   | 'failed'
-  /** Too many jobs wait; the same job may succeed later. */
+  /** Too many jobs wait, or the process stops; the same job may succeed later. */
   | 'busy';
 
 /** A frame or a file that was not decoded, encoded or rendered. The message is a sentence without attribute values. */

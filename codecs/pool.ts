@@ -39,7 +39,7 @@ export class ThreadPool {
    */
   run<K extends JobKind>(kind: K, input: Jobs[K]['input'], moved: readonly ArrayBuffer[], signal?: AbortSignal): Promise<Jobs[K]['output']> {
     signal?.throwIfAborted();
-    if (this.#closed) return Promise.reject(new CodecError('failed', 'The codecs are closed.'));
+    if (this.#closed) return Promise.reject(closed());
     if (this.#idle.length + this.#busy.size >= this.#options.threads && this.#idle.length === 0 && this.#waiting.length >= this.#options.maxWaiting) {
       return Promise.reject(new CodecError('busy', 'Too many images wait to be decoded. Try again in a moment.'));
     }
@@ -53,7 +53,7 @@ export class ThreadPool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const job of this.#waiting.splice(0)) job.reject(new CodecError('failed', 'The codecs are closed.'));
+    for (const job of this.#waiting.splice(0)) job.reject(closed());
     await Promise.all([...this.#idle, ...this.#busy].map((thread) => thread.end()));
   }
 
@@ -78,9 +78,13 @@ export class ThreadPool {
   }
 }
 
+/** Another process, or the next one, may do the job. */
+const closed = (): CodecError => new CodecError('busy', 'The codecs are closed.');
+
 class Thread {
   readonly #worker: Worker;
   readonly #timeoutMs: number;
+  #ending = false;
 
   constructor({ module, jobTimeoutMs }: PoolOptions) {
     this.#worker = new Worker(module, { resourceLimits: { maxOldGenerationSizeMb: 256 } });
@@ -90,6 +94,7 @@ class Thread {
   }
 
   end(): Promise<number> {
+    this.#ending = true;
     return this.#worker.terminate();
   }
 
@@ -108,7 +113,7 @@ class Thread {
   #ask(ask: Ask, moved: readonly ArrayBuffer[]): Promise<Answer> {
     return new Promise((resolve) => {
       const failed = (sentence: string) => () => done({ problem: 'failed', sentence });
-      const onExit = failed('The codec died of this image.');
+      const onExit = (): void => done(this.#ending ? { problem: 'busy', sentence: closed().message } : { problem: 'failed', sentence: 'The codec died of this image.' });
       const timer = setTimeout(failed(`The image was not done within ${this.#timeoutMs / 1000} seconds.`), this.#timeoutMs);
       const done = (answer: Answer): void => {
         clearTimeout(timer);

@@ -17,6 +17,8 @@ export interface InstanceDelivery {
   /** ISO 8601 UTC. */
   readonly lastAttemptAt?: string;
   readonly nextAttemptAt?: string;
+  /** The transfer syntax it was sent in, when the destination does not take the stored one. `sha256` is of the stored bytes all the same. */
+  readonly sentAs?: string;
   /** Who gave it up. */
   readonly skippedBy?: string;
   /** How and when the destination confirmed it, beyond its status. */

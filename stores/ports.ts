@@ -234,6 +234,8 @@ export interface SendResult {
   readonly outcome: 'delivered' | 'later' | 'refused';
   readonly status?: number;
   readonly problem?: string;
+  /** The transfer syntax it was sent in, when that is not the stored one. */
+  readonly sentAs?: string;
 }
 
 /** Sends instances to one kind of destination. What was yielded before it throws stands. @throws DestinationUnavailable */

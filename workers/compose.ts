@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { Transcoder } from '../codecs/transcoder.ts';
 import type { EdgeActivities, IndexActivities, IngestActivities, RouteActivities } from '../activities/index.ts';
 import { alive } from '../activities/heartbeat.ts';
 import { createFindSpooled } from '../activities/commitment/findSpooled.ts';
@@ -45,6 +46,7 @@ import { taskQueues } from '../workflows/contracts.ts';
 import { edgeTaskQueue } from '../workflows/ids.ts';
 import type { WorkerConfig, WorkerRole } from './config.ts';
 import { createDicomProbe, createDicomReadBack, createDicomReporter, createDicomSender } from './dicomSender.ts';
+import { Transcodings } from './transcodings.ts';
 
 /** What one Temporal worker polls and runs. */
 export interface WorkerPlan {
@@ -55,7 +57,7 @@ export interface WorkerPlan {
   readonly maxActivities: number;
 }
 
-type Deps = { readonly config: WorkerConfig; readonly stores: Stores; readonly client: () => Client };
+type Deps = { readonly config: WorkerConfig; readonly stores: Stores; readonly client: () => Client; readonly codecs: Transcoder };
 type Edge = NonNullable<WorkerConfig['edge']>;
 
 const now = (): Date => new Date();
@@ -110,10 +112,11 @@ const routeActivities = ({ config, stores, client }: Deps): RouteActivities => (
   recordAudit: createRecordAudit(stores),
 });
 
-const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities => {
+const edgeActivities = ({ config, stores, codecs }: Deps, edge: Edge): EdgeActivities => {
   const spool = spoolReader(edge.spoolDir, { keep: edge.keepsPacks });
   const desk = commitmentDesk(edge.spoolDir);
   const places = createPlaces();
+  const sender = createDicomSender(edge.aeTitle, new Transcodings({ codecs, ...config.codecs }));
   return {
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
@@ -122,8 +125,8 @@ const edgeActivities = ({ config, stores }: Deps, edge: Edge): EdgeActivities =>
     findSpooled: alive(createFindSpooled({ ...stores, desk })),
     reportCommitment: createReportCommitment({ ...stores, desk, report: createDicomReporter(edge.aeTitle), firstRetryMs: config.firstRetryMs }),
     releaseCommitment: alive(createReleaseCommitment({ desk })),
-    moveInstances: createMoveInstances({ ...stores, sender: createDicomSender(edge.aeTitle), places, now }),
-    sendInstances: createSendInstances({ ...stores, senders: { dicom: createDicomSender(edge.aeTitle) }, places, firstRetryMs: config.firstRetryMs, now }),
+    moveInstances: createMoveInstances({ ...stores, sender, places, now }),
+    sendInstances: createSendInstances({ ...stores, senders: { dicom: sender }, places, firstRetryMs: config.firstRetryMs, now }),
     confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
     probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(edge.aeTitle) } }),
   };

@@ -15,6 +15,8 @@ export interface WorkerConfig {
   readonly edge: { readonly tenantId: string; readonly gatewayId: string; readonly spoolDir: string; readonly keepsPacks: boolean; readonly aeTitle: string } | undefined;
   readonly study: { readonly quietMs: number; readonly closeAfterMs: number };
   readonly firstRetryMs: number;
+  /** For instances that a destination takes in another transfer syntax than the stored one. */
+  readonly codecs: { readonly threads: number; readonly maxBytes: number };
   /** Set when flows shall stay with the version of the code that started them. */
   readonly version: { readonly deploymentName: string; readonly buildId: string } | undefined;
   /** At which a sweep reads packs to verify them. */
@@ -55,6 +57,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     },
     study: { quietMs: seconds('PACS_STUDY_QUIET_SECONDS', 20), closeAfterMs: seconds('PACS_STUDY_CLOSE_SECONDS', 900) },
     version: !env['PACS_WORKER_BUILD_ID'] ? undefined : { deploymentName: env['PACS_WORKER_DEPLOYMENT'] || 'pacs', buildId: env['PACS_WORKER_BUILD_ID'] },
+    codecs: { threads: Math.ceil(positive('PACS_WORKER_CODEC_THREADS', 1)), maxBytes: positive('PACS_WORKER_CODEC_MAX_MB', 512) * 1024 ** 2 },
     sweepBytesPerSecond: positive('PACS_SWEEP_VERIFY_BYTES_PER_SECOND', 20_000_000),
     firstRetryMs: seconds('PACS_ROUTE_RETRY_SECONDS', 30),
   };

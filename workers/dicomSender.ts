@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { verificationSopClassUID } from '../dicom/sopClasses.ts';
 import { describeStatus, resend, statusClass } from '../dicom/status.ts';
 import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
@@ -10,24 +9,31 @@ import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable }
 import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
 import { dataSetOf } from '../edge-gateway/services/partTen.ts';
-import { DestinationUnavailable, type Probe, type ReadBack, type Reporter, type Sender, type SendResult } from '../stores/ports.ts';
+import { DestinationUnavailable, type InstanceToSend, type Probe, type ReadBack, type Reporter, type Sender, type SendResult } from '../stores/ports.ts';
+import type { Transcodings } from './transcodings.ts';
 
 /**
- * Sends instances to a Storage SCP (PS3.4 Annex B) as they were received, each in its own transfer syntax.
+ * Sends instances to a Storage SCP (PS3.4 Annex B) as they were received or, where the destination takes them only so, uncompressed.
  *
  * @param ownAETitle the calling AE title, unless the destination names another
  */
-export const createDicomSender = (ownAETitle: string): Sender<DicomDestination> => ({
+export const createDicomSender = (ownAETitle: string, transcodings: Transcodings): Sender<DicomDestination> => ({
   async *send({ host, port, calledAETitle, callingAETitle = ownAETitle }, instances, signal, moveOriginator) {
-    const outgoing = instances.map(({ sopClassUID, sopInstanceUID, transferSyntaxUID, open }) =>
-      ({ sopClassUID, sopInstanceUID, transferSyntaxUID, open: () => dataSet(open) }));
+    const transcoding = transcodings.open();
+    const outgoing = instances.map((instance) => ({ ...namesOf(instance), otherTransferSyntaxUIDs: transcodings.othersOf(instance.transferSyntaxUID),
+      open: async (transferSyntaxUID: string) => transferSyntaxUID === instance.transferSyntaxUID
+        ? dataSetOf(await instance.open()) : dataSetOf(once(await transcoding.fileOf(instance, transferSyntaxUID, signal))) }));
     try {
       for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal, ...(moveOriginator && { moveOriginator }) })) yield toSendResult(result);
     } catch (error) {
       throw isAboutPeer(error) ? new DestinationUnavailable(error.message, { cause: error }) : error;
+    } finally {
+      transcoding.close();
     }
   },
 });
+
+const namesOf = ({ sopClassUID, sopInstanceUID, transferSyntaxUID }: InstanceToSend) => ({ sopClassUID, sopInstanceUID, transferSyntaxUID });
 
 /** By C-ECHO (PS3.4 Annex A). A peer that accepts the association without Verification is there, too. */
 export const createDicomProbe = (ownAETitle: string): Probe<DicomDestination> => async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, signal) => {
@@ -69,16 +75,16 @@ const isAboutPeer = (error: unknown): error is Error =>
 function toSendResult(result: StoreResult): SendResult {
   const { sopInstanceUID } = result;
   if (result.outcome === 'notAccepted') {
-    return { sopInstanceUID, outcome: 'refused', problem: 'The destination accepts no presentation context for this SOP Class in this transfer syntax (PS3.8 9.3.3.2).' };
+    return { sopInstanceUID, outcome: 'refused', problem: 'The destination accepts no presentation context for this SOP Class in a transfer syntax that the instance can be given in (PS3.8 9.3.3.2).' };
   }
-  const { status, errorComment } = result;
+  if (result.outcome === 'notConverted') return { sopInstanceUID, outcome: 'refused', problem: result.reason };
+  const { status, errorComment, sentAs } = result;
   const kind = statusClass(status);
-  if (kind === 'success' || kind === 'warning') return { sopInstanceUID, outcome: 'delivered', status };
+  if (kind === 'success' || kind === 'warning') return { sopInstanceUID, outcome: 'delivered', status, ...(sentAs !== undefined && { sentAs }) };
   const problem = `The destination answered ${status.toString(16).toUpperCase().padStart(4, '0')}H${errorComment ? ' with a comment of its own' : ''}.`;
   return { sopInstanceUID, outcome: resend(status) === 'never' ? 'refused' : 'later', status, problem };
 }
 
-/** A file that ends before its data set begins throws: an empty data set is never offered in its place. */
-async function* dataSet(open: () => Promise<Readable>): AsyncGenerator<Buffer> {
-  yield* await dataSetOf(await open());
+async function* once(file: Buffer): AsyncGenerator<Buffer> {
+  yield file;
 }

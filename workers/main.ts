@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import { pino } from 'pino';
+import { createTranscoder } from '../codecs/transcoder.ts';
 import { createStores } from '../stores/compose.ts';
 import { planWorkers, type WorkerPlan } from './compose.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
@@ -12,6 +13,8 @@ import { bundleWorkflows } from './workflowBundle.ts';
 const config = readConfig(process.env);
 const logger = pino({ name: 'worker', level: config.logLevel });
 const shutdownGraceTime = '10 seconds';
+/** A long series of frames may take it: nobody waits for a delivery as for a picture. */
+const codecTimeoutMs = 3 * 60_000;
 
 Runtime.install({ logger: temporalLogger(), shutdownSignals: ['SIGTERM', 'SIGINT'] });
 
@@ -21,7 +24,8 @@ async function main(): Promise<void> {
   const stores = createStores({ s3: s3Values(config), openSearch: { url: config.openSearchUrl }, tenantCacheMs: 0 });
   const client = new Client({ connection: Connection.lazy({ address: config.temporal.address }), namespace: config.temporal.namespace });
   const connection = await connect();
-  const plans = planWorkers({ config, stores, client: () => client });
+  const codecs = createTranscoder({ ...config.codecs, jobTimeoutMs: codecTimeoutMs });
+  const plans = planWorkers({ config, stores, client: () => client, codecs });
   const bundle = plans.some(({ workflows }) => workflows) ? await bundleWorkflows() : undefined;
   const workers = await Promise.all(plans.map((plan) => createWorker(plan, connection, bundle)));
   let fairness: Fairness = 'unknown';
@@ -36,6 +40,7 @@ async function main(): Promise<void> {
     await Promise.all(workers.map((worker) => worker.run()));
   } finally {
     http.close();
+    await codecs.close();
     await stores.close();
     await connection.close();
     await client.connection.close();

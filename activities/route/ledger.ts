@@ -56,12 +56,12 @@ export async function openLedger(deps: LedgerDeps, input: LedgerInput, current: 
     change(sopInstanceUID, change) {
       touched.set(sopInstanceUID, { ...(touched.get(sopInstanceUID) ?? before.get(sopInstanceUID)!), ...change });
     },
-    async note({ sopInstanceUID, outcome, status, problem }) {
+    async note({ sopInstanceUID, outcome, status, problem, sentAs }) {
       const attempts = (before.get(sopInstanceUID)?.attempts ?? 0) + 1;
       touch(sopInstanceUID, {
         state: outcome === 'later' ? 'waiting' : outcome === 'delivered' && confirmation !== 'status' ? 'sent' : outcome, attempts,
         ...(status === undefined ? {} : { lastStatus: status }), ...(problem === undefined ? {} : { lastProblem: problem }),
-        ...(outcome === 'later' ? {} : { deliveredBy: input.flowId }),
+        ...(sentAs === undefined ? {} : { sentAs }), ...(outcome === 'later' ? {} : { deliveredBy: input.flowId }),
       });
       if (++unwritten >= unwrittenLimit) {
         await write();

@@ -89,6 +89,11 @@ export class RequestorAssociation implements UpperLayerUser {
     return describePeer(this.#peer);
   }
 
+  /** False once it was released, by either side, or broke. */
+  get isOpen(): boolean {
+    return !this.#isBroken;
+  }
+
   /** The presentation contexts that the peer accepted. */
   get contexts(): readonly AcceptedContext[] {
     return [...this.#contexts.values()];

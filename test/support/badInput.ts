@@ -45,7 +45,7 @@ const us = (tag: number, value: number, layout: Layout): Element => {
 };
 
 /** A small CT image that is wrong in the way that is given. */
-function anInstance(given: Partial<Bad> = {}): InstanceToSend & { readonly study: string; readonly instance: string } {
+function anInstance(given: Partial<Bad> = {}): InstanceToSend & { readonly study: string; readonly instance: string; open(): AsyncIterable<Buffer> } {
   const { study = aUID(), series = aUID(), instance = aUID(), sopClass = ct, syntax = explicitLE, pixels = randomBytes(32), extra = [], dataSet = (bytes) => bytes } = given;
   const layout = syntax === explicitBE ? { bigEndian: true } : layoutOf(explicitLE);
   const elements: Element[] = [
@@ -65,7 +65,7 @@ async function send(pacs: Pacs, instances: readonly InstanceToSend[]): Promise<r
 }
 
 const toldOf = (result: StoreResult | undefined): string =>
-  (!result ? 'no answer' : result.outcome === 'notAccepted' ? `context ${result.contextResult}` : result.status.toString(16).toUpperCase().padStart(4, '0'));
+  (!result ? 'no answer' : result.outcome !== 'answered' ? `context ${'contextResult' in result ? result.contextResult : '?'}` : result.status.toString(16).toUpperCase().padStart(4, '0'));
 
 /** What readers and admins find of an instance once a sibling that was sent after it is found. */
 async function whereOf({ api }: Pacs, study: string, instance: string): Promise<Found['where']> {

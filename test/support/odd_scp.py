@@ -5,7 +5,7 @@ lie     answers 0000H and keeps nothing
 hang    takes the data set and never answers
 busy    answers A700H
 
-Usage: odd_scp.py PORT MODE_FILE FOLDER. Each instance that is kept is one file; a second copy gets a name of its own.
+Usage: odd_scp.py PORT MODE_FILE FOLDER [TRANSFER_SYNTAX…]; without any it takes all. Each instance that is kept is one file; a second copy gets a name of its own.
 """
 import sys
 import threading
@@ -56,7 +56,7 @@ def on_find(event):
 ae = AE(ae_title="ODDSCP")
 ae.supported_contexts = AllStoragePresentationContexts
 for context in ae.supported_contexts:
-    context.transfer_syntax = ALL_TRANSFER_SYNTAXES
+    context.transfer_syntax = sys.argv[4:] or ALL_TRANSFER_SYNTAXES
 ae.add_supported_context(Verification)
 ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
 ae.start_server(("127.0.0.1", port), block=True, evt_handlers=[(evt.EVT_C_STORE, on_store), (evt.EVT_C_FIND, on_find)])

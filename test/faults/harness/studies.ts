@@ -5,6 +5,7 @@ import type { Random } from './random.ts';
 
 /** An instance in memory, with what must come back. */
 export interface Instance extends InstanceToSend {
+  open(): AsyncIterable<Buffer>;
   readonly studyInstanceUID: string;
   readonly seriesInstanceUID: string;
   readonly dataSet: Buffer;

@@ -20,11 +20,11 @@ async function aDelivery({ outcome = 'delivered' as SendResult['outcome'], lists
   await tenants.put({ tenantId, gateways: [], rules: [], destinations: [{ kind: 'dicomweb', destinationId: 'web', url: 'http://127.0.0.1/dicom-web', confirmation: 'readBack' }] }, undefined);
   const deliveries = new MemoryDeliveryStore();
   const uids = pack.instances.map(({ sopInstanceUID }) => sopInstanceUID);
-  const destination = { outcome, lists, sent: 0, asked: [] as string[] };
+  const destination = { outcome, lists, sent: 0, asked: [] as string[], sentAs: undefined as string | undefined };
   const sender: Sender = { async *send(_destination, instances) {
     for (const { sopInstanceUID } of instances) {
       destination.sent++;
-      yield { sopInstanceUID, outcome: destination.outcome, status: destination.outcome === 'delivered' ? 0 : 0xa900 };
+      yield { sopInstanceUID, outcome: destination.outcome, status: destination.outcome === 'delivered' ? 0 : 0xa900, ...(destination.sentAs === undefined ? {} : { sentAs: destination.sentAs }) };
     }
   } };
   const readBack: ReadBack = async (_destination, { seriesInstanceUIDs }) => {
@@ -57,6 +57,19 @@ describe('confirmInstances', () => {
     assert.deepEqual(confirmed, { deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0, sentCount: 1, missingCount: 1, pauseMs: 1_000 });
     assert.deepEqual(entries.map(({ state, confirmed: by }) => [state, by]), [['sent', undefined], ...Array(2).fill(['delivered', { by: 'readBack', at: now().toISOString() }])]);
     assert.deepEqual(delivery.destination.asked, [delivery.pack.seriesInstanceUID]);
+  });
+
+  it('confirms what was sent transcoded like the rest, and the ledger goes on saying so beside the digest of what is stored', async () => {
+    const delivery = await aDelivery({ lists: (uids) => uids });
+    delivery.destination.sentAs = '1.2.840.10008.1.2.1';
+    await delivery.send();
+
+    await delivery.confirm();
+    const again = await delivery.send();
+
+    assert.deepEqual((await delivery.entries()).map(({ state, sentAs, sha256 }) => [state, sentAs, sha256]),
+      delivery.pack.instances.map(({ sha256 }) => ['delivered', '1.2.840.10008.1.2.1', sha256]));
+    assert.deepEqual([again.deliveredCount, delivery.destination.sent], [3, 3]);
   });
 
   it('has what is missing at last sent again, and nothing else', async () => {

@@ -12,7 +12,7 @@ const peerAt = (port: number): Peer => ({ host: '127.0.0.1', port, callingAETitl
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** @param pieceBytes how the source cuts it */
-const anInstance = (sopInstanceUID: string, bytes: Buffer, pieceBytes = 10_000, transferSyntaxUID = explicitLE): InstanceToSend => ({
+const anInstance = (sopInstanceUID: string, bytes: Buffer, pieceBytes = 10_000, transferSyntaxUID = explicitLE): InstanceToSend & { open(): AsyncIterable<Buffer> } => ({
   sopClassUID: ctImage, sopInstanceUID, transferSyntaxUID,
   async *open() {
     for (let at = 0; at < bytes.length; at += pieceBytes) yield await Promise.resolve(bytes.subarray(at, at + pieceBytes));
@@ -126,6 +126,15 @@ describe('C-STORE', () => {
 
     assert.deepEqual(results[0], { outcome: 'notAccepted', sopInstanceUID: '1.2.1', contextResult: 4 });
     assert.equal(kept.length, 1);
+  });
+
+  it('proposes other transfer syntaxes in contexts of their own, and counts them', async () => {
+    const instances = Array.from({ length: 50 }, (_, index) => ({ ...anInstance(`1.2.${index}`, Buffer.alloc(10), 10, '1.2.840.10008.1.2.4.90'), sopClassUID: `1.3.${index}`, otherTransferSyntaxUIDs: [explicitLE, implicitLE] }));
+
+    const batches = planAssociations([...instances, instances[0]!]);
+
+    assert.deepEqual(batches.map((batch) => [batch.instances.length, batch.contexts.length]), [[42, 126], [9, 27]]);
+    assert.deepEqual(batches[0]!.contexts.slice(0, 3).map(({ transferSyntaxUIDs }) => transferSyntaxUIDs), [['1.2.840.10008.1.2.4.90'], [explicitLE], [implicitLE]]);
   });
 
   it('takes as many associations as 128 contexts each make necessary, in the order of the instances', async () => {
