@@ -27,6 +27,7 @@ import { createFindRoutes } from './route/findRoutes.ts';
 import { createJoinCircuit } from './route/joinCircuit.ts';
 import { createFindMoveDestination } from './route/findMoveDestination.ts';
 import { createMoveInstances } from './route/moveInstances.ts';
+import { createPageReplay } from './route/pageReplay.ts';
 import { createProbeDestination } from './route/probeDestination.ts';
 import { createSendInstances } from './route/sendInstances.ts';
 import { createSetCircuit } from './route/setCircuit.ts';
@@ -80,6 +81,7 @@ export interface RouteActivities {
   readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
   readonly probeDestination: ActivityOf<typeof createProbeDestination>;
   readonly skipInstances: ActivityOf<typeof createSkipInstances>;
+  readonly pageReplay: ActivityOf<typeof createPageReplay>;
   readonly setCircuit: ActivityOf<typeof createSetCircuit>;
   readonly joinCircuit: ActivityOf<typeof createJoinCircuit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;

@@ -46,13 +46,15 @@ export const createRequestRoute = (deps: RouteDeps): TenantHandler =>
     response.status(202).location(flowUrl(tenantUrl, flowId)).json({ flowId, flow: flowUrl(tenantUrl, flowId) });
   };
 
-function idempotencyKey(request: Request): string {
+/** @throws HttpProblem 400 when there is none */
+export function idempotencyKey(request: Request): string {
   const key = request.get('Idempotency-Key')?.trim().replace(/^"(.*)"$/, '$1');
   if (key && /^[\x21-\x7e]{1,128}$/.test(key)) return key;
-  throw badRequest('This request needs the header Idempotency-Key: 1 to 128 printable characters of your choice, the same whenever you repeat the request. With it a repeated request joins the delivery that the first one started, and nothing is sent twice.');
+  throw badRequest('This request needs the header Idempotency-Key: 1 to 128 printable characters of your choice, the same whenever you repeat the request. With it a repeated request joins what the first one started, and nothing is sent twice.');
 }
 
-async function knownDestination(tenants: RouteDeps['tenants'], tenantId: string, destinationId: string): Promise<Destination> {
+/** @throws HttpProblem 404 */
+export async function knownDestination(tenants: RouteDeps['tenants'], tenantId: string, destinationId: string): Promise<Destination> {
   const config = await tenants.get(tenantId);
   if (!config) throw unknownTenant();
   const destination = config.value.destinations.find((each) => each.destinationId === destinationId);

@@ -1,6 +1,6 @@
 import {
   isGrpcDeadlineError, isGrpcServiceError, QueryNotRegisteredError, WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, WorkflowUpdateFailedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo, type WorkflowHandle,
+  WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowExecutionInfo, type WorkflowHandle, type WorkflowStartOptions,
 } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { defineSearchAttributeKey, SearchAttributeType, type Priority as TemporalPriority, type SearchAttributePair } from '@temporalio/common';
@@ -36,7 +36,7 @@ export function createTemporalFlows(client: Client): Flows {
     }
   });
   return {
-    ...startsOf(client, handle),
+    ...startsOf(client),
     ...readsOf(client, handle),
     decide: (flowId, decision, by, updateId) => update(flowId, decision, by, updateId),
     setPriority: (flowId, decision, updateId) => update(flowId, setPriorityUpdate, decision, updateId),
@@ -46,7 +46,7 @@ export function createTemporalFlows(client: Client): Flows {
   };
 }
 
-const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | 'startRoute' | 'startChoice'> => ({
+const startsOf = (client: Client): Pick<Flows, 'startIngest' | 'startRoute' | 'startReplay' | 'startChoice'> => ({
   async startIngest(flowId, input, packs, end) {
     if (packs.length === 0) throw new RangeError('An ingest without packs is not started');
     const flowIds: string[] = [];
@@ -66,17 +66,21 @@ const startsOf = (client: Client, handle: Handle): Pick<Flows, 'startIngest' | '
       typedSearchAttributes: [{ key: keys.tenantId, value: tenantId }, { key: keys.studyInstanceUID, value: studyInstanceUID }, { key: keys.flowState, value: 'RUNNING' }],
     });
   },
-  async startRoute(flowId, input, request) {
-    try {
-      await client.workflow.start('routeStudy', {
-        ...startOptions(flowId, input), args: [input], typedSearchAttributes: routeAttributes(input), memo: { [requestMemo]: request },
-      });
-    } catch (error) {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    }
-    return descriptionOf(await handle(flowId).describe());
-  },
+  startRoute: (flowId, input, request) => startOrJoin(client, 'routeStudy', flowId, input, { typedSearchAttributes: routeAttributes(input), memo: { [requestMemo]: request } }),
+  startReplay: (flowId, input, request) => startOrJoin(client, 'replayDeliveries', flowId, input, { memo: { [requestMemo]: request }, staticSummary: `Deliveries to ${input.destinationId}, again`,
+    typedSearchAttributes: [{ key: keys.tenantId, value: input.tenantId }, { key: keys.flowState, value: 'RUNNING' }, { key: keys.destinationId, value: input.destinationId }] }),
 });
+
+/** @returns the flow that the ID names, started now or before */
+async function startOrJoin<Input extends { readonly tenantId: string; readonly priority: Priority }>(client: Client, type: string, flowId: string, input: Input,
+  options: Pick<WorkflowStartOptions, 'typedSearchAttributes' | 'memo' | 'staticSummary'>): Promise<FlowDescription> {
+  try {
+    await client.workflow.start(type, { ...startOptions(flowId, input), ...options, args: [input] });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+  return descriptionOf(await client.workflow.getHandle(flowId).describe());
+}
 
 const readsOf = (client: Client, handle: Handle): Pick<Flows, 'ended' | 'describe' | 'status' | 'result' | 'page'> => ({
   async ended(flowId, waitMs, signal) {

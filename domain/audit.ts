@@ -3,7 +3,7 @@ export type AuditAction =
   | 'association.received' | 'study.uploaded'
   | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict' | 'conflict.decided' | 'pack.damaged'
   | 'study.indexed' | 'study.stable'
-  | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed'
+  | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed' | 'deliveries.replayed'
   | 'move.requested' | 'move.ended'
   | 'flow.parked' | 'flow.retried' | 'flow.skipped' | 'flow.rejected' | 'flow.prioritised'
   | 'study.retrieved' | 'commitment.reported' | 'commitment.unreported';

@@ -25,7 +25,38 @@ export interface InstanceDelivery {
   readonly confirmed?: { readonly by: Confirmation; readonly at: string };
   /** The flow that delivered it: a new explicit request sends again, a rule does not. */
   readonly deliveredBy?: string;
+  /** The flow of a replay that sends it again, or did. */
+  readonly replayedBy?: string;
+  /** How it stood before each replay, the latest last: what a destination lost is not forgotten here. */
+  readonly earlier?: readonly Pick<InstanceDelivery, 'state' | 'lastAttemptAt' | 'deliveredBy'>[];
 }
+
+/** What a replay sends again: deliveries that ended so, within a time. */
+export interface ReplaySelection {
+  /** ISO 8601 UTC. What was delivered after `until`, by this replay or otherwise, is left alone. */
+  readonly since: string;
+  readonly until: string;
+  readonly states: readonly ReplayState[];
+}
+export const replayStates = ['delivered', 'refused', 'skipped'] as const;
+export type ReplayState = (typeof replayStates)[number];
+
+/** What waits is never selected: its own flow sends it. */
+export function isSelected({ state, lastAttemptAt }: Pick<InstanceDelivery, 'state' | 'lastAttemptAt'>, { since, until, states }: ReplaySelection): boolean {
+  const ended = state === 'sent' ? 'delivered' : state;
+  return ended !== 'waiting' && states.includes(ended) && lastAttemptAt !== undefined && lastAttemptAt >= since && lastAttemptAt <= until;
+}
+
+/** Replays that an entry remembers. */
+const maxEarlier = 5;
+
+/** What the entry of a replay's flow keeps of the delivery before. */
+export const keptOf = (before: InstanceDelivery, replayedBy: string): Pick<InstanceDelivery, 'replayedBy' | 'earlier'> => {
+  if (before.replayedBy === replayedBy) return { replayedBy, ...(before.earlier ? { earlier: before.earlier } : {}) };
+  const { state, lastAttemptAt, deliveredBy } = before;
+  const now = { state, ...(lastAttemptAt === undefined ? {} : { lastAttemptAt }), ...(deliveredBy === undefined ? {} : { deliveredBy }) };
+  return { replayedBy, earlier: [...before.earlier ?? [], now].slice(-maxEarlier) };
+};
 
 /** The ledger of one study at one destination: what was sent there, ever. One S3 object, replaced by If-Match. */
 export interface DeliveryLedger {

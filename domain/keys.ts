@@ -54,6 +54,10 @@ export const deliveryKey = (tenantId: string, destinationId: string, studyInstan
 export const deliveryPrefix = (tenantId: string, destinationId: string): string =>
   `${tenantPrefix(tenantId)}deliveries/${destinationId}/`;
 
+/** @returns the study of a ledger's key; undefined when the key is none below this prefix */
+export const studyOfDeliveryKey = (prefix: string, key: string): string | undefined =>
+  key.startsWith(prefix) ? /^([0-9.]{1,64})\.json$/.exec(key.slice(prefix.length))?.[1] : undefined;
+
 /** Whether a destination's circuit is open. */
 export const circuitKey = (tenantId: string, destinationId: string): string => `${tenantPrefix(tenantId)}circuits/${destinationId}.json`;
 

@@ -16,6 +16,7 @@ const USAGE = `Usage: ./pacs COMMAND
   token --tenant T --role R  a bearer token for the API [--sub NAME] [--ttl 8h]
   reindex --tenant T         rebuild a tenant's index from the archive
   flows list|show|retry|skip|reject|priority …   find flows, and decide about those that wait
+  deliveries replay …        send to a destination again what it lost
   workers [use BUILD_ID]     versions of the workers, and where new flows start
   sweep --tenant T           compare index and packs with the archive, mend the index [--verify all|DAYS] [--settle SECONDS] [--wait]
   doctor                     what this machine has, and what is missing
@@ -37,6 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   token: async () => (await import('./commands/token.ts')).token,
   reindex: async () => (await import('./commands/reindex.ts')).reindex,
   flows: async () => (await import('./commands/flows.ts')).flows,
+  deliveries: async () => (await import('./commands/deliveries.ts')).deliveries,
   workers: async () => (await import('./commands/workers.ts')).workers,
   sweep: async () => (await import('./commands/sweep.ts')).sweep,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,

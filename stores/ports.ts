@@ -193,6 +193,8 @@ export interface DeliveryStore {
   get(tenantId: string, destinationId: string, studyInstanceUID: string): Promise<Versioned<DeliveryLedger>>;
   /** @throws VersionConflict */
   put(ledger: DeliveryLedger, etag: string | undefined): Promise<string>;
+  /** Studies that have a ledger at a destination, a page at a time; `cursor` is the `next` of the page before. */
+  list(tenantId: string, destinationId: string, page: { readonly cursor?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<StudyPage>;
 }
 
 /** Transactions of storage commitment, each with what the archive said of its references. */

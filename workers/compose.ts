@@ -32,6 +32,7 @@ import { createJoinCircuit } from '../activities/route/joinCircuit.ts';
 import { createPlaces } from '../activities/route/places.ts';
 import { createFindMoveDestination } from '../activities/route/findMoveDestination.ts';
 import { createMoveInstances } from '../activities/route/moveInstances.ts';
+import { createPageReplay } from '../activities/route/pageReplay.ts';
 import { createProbeDestination } from '../activities/route/probeDestination.ts';
 import { createSendInstances } from '../activities/route/sendInstances.ts';
 import { createSetCircuit } from '../activities/route/setCircuit.ts';
@@ -106,6 +107,7 @@ const routeActivities = ({ config, stores, client }: Deps): RouteActivities => (
   sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
   confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicomweb: readBackDicomWeb }, firstRetryMs: config.firstRetryMs, now }),
   skipInstances: createSkipInstances({ ...stores, now }),
+  pageReplay: createPageReplay({ ...stores, now }),
   probeDestination: createProbeDestination({ ...stores, probes: { dicomweb: probeDicomWeb } }),
   setCircuit: createSetCircuit(stores),
   joinCircuit: createJoinCircuit({ ...stores, client, firstRetryMs: config.firstRetryMs }),

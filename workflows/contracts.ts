@@ -1,5 +1,6 @@
 import type { DestinationFailure, Trouble } from '../domain/circuit.ts';
 import type { CommitmentName } from '../domain/commitment.ts';
+import type { ReplaySelection } from '../domain/delivery.ts';
 import type { GivenUp, PackIdentity, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
 import type { Priority } from '../domain/tenant.ts';
 
@@ -128,6 +129,8 @@ export interface RouteStudyInput {
   readonly ruleId?: string;
   /** Set when a person or program asked for it: delivered instances are sent again. */
   readonly requestedBy?: string;
+  /** A replay: sends these deliveries of the ledger again and nothing else. */
+  readonly again?: ReplaySelection;
   readonly priority: Priority;
 }
 
@@ -136,6 +139,36 @@ export interface RouteOutcome {
   readonly deliveredCount: number;
   readonly refusedCount: number;
   readonly alreadyThereCount: number;
+}
+
+/** Input of `replayDeliveries`: a destination lost what it was sent. */
+export interface ReplayDeliveriesInput {
+  readonly tenantId: string;
+  readonly destinationId: string;
+  /** Names this request among others; the last part of the flow's ID and of its deliveries'. */
+  readonly jobId: string;
+  readonly selection: ReplaySelection;
+  readonly by: string;
+  readonly why: string;
+  /** Counts what would be sent, and sends nothing. */
+  readonly dryRun: boolean;
+  readonly priority: Priority;
+  /** Set by continue-as-new. */
+  readonly carried?: { readonly cursor: string; readonly counts: ReplayCounts; readonly priority?: Priority };
+}
+
+/** Result of `replayDeliveries`. */
+export interface ReplayCounts {
+  /** Found by the selection. */
+  readonly studyCount: number;
+  readonly instanceCount: number;
+  /** Studies whose delivery was started. */
+  readonly startedCount: number;
+  /** Instances. */
+  readonly deliveredCount: number;
+  readonly refusedCount: number;
+  /** Studies that still wait, for their destination or for a person: they go on by themselves. */
+  readonly leftCount: number;
 }
 
 /** Input of `destinationCircuit`: the deliveries that wait for one destination. */

@@ -17,6 +17,9 @@ export const reindexWorkflowId = (tenantId: string, jobId: string): string => `$
 /** The flow of a destination that deliveries wait for. */
 export const destinationWorkflowId = (tenantId: string, destinationId: string): string => `${tenantId}/destination/${destinationId}`;
 
+/** One request to send to a destination again. @param jobId an Idempotency-Key */
+export const replayWorkflowId = (tenantId: string, destinationId: string, jobId: string): string => `${tenantId}/replay/${destinationId}/${encodeURIComponent(jobId)}`;
+
 /** One C-MOVE. */
 export const retrieveWorkflowId = (tenantId: string, requestId: string): string => `${tenantId}/retrieve/${requestId}`;
 
@@ -34,6 +37,7 @@ export type WorkflowId =
   | { readonly kind: 'study'; readonly tenantId: string; readonly studyInstanceUID: string }
   | { readonly kind: 'route'; readonly tenantId: string; readonly studyInstanceUID: string; readonly ruleOrRequest: string; readonly revision: string }
   | { readonly kind: 'destination'; readonly tenantId: string; readonly destinationId: string }
+  | { readonly kind: 'replay'; readonly tenantId: string; readonly destinationId: string; readonly jobId: string }
   | { readonly kind: 'choice'; readonly tenantId: string; readonly studyInstanceUID: string; readonly requestId: string }
   | { readonly kind: 'commitment'; readonly tenantId: string; readonly gatewayId: string; readonly transactionUID: string }
   | { readonly kind: 'retrieve'; readonly tenantId: string; readonly requestId: string }
@@ -51,6 +55,10 @@ export function parseWorkflowId(workflowId: string): WorkflowId | undefined {
   if (kind === 'commitment' && second && rest.length === 2) return { kind, tenantId, gatewayId: first, transactionUID: second };
   if (kind === 'choice' && second && rest.length === 2) return { kind, tenantId, studyInstanceUID: first, requestId: second };
   if ((kind === 'reindex' || kind === 'sweep') && rest.length === 1) return { kind, tenantId, jobId: first };
+  if (kind === 'replay' && second && rest.length === 2) {
+    const jobId = decoded(second);
+    return jobId === undefined ? undefined : { kind, tenantId, destinationId: first, jobId };
+  }
   if (kind === 'route' && second && third && rest.length === 3) {
     const [ruleOrRequest, revision] = [decoded(second), decoded(third)];
     if (ruleOrRequest !== undefined && revision !== undefined) return { kind, tenantId, studyInstanceUID: first, ruleOrRequest, revision };

@@ -5,6 +5,7 @@ export { commitStorage } from './commitStorage.ts';
 export { ingestAssociation } from './ingestAssociation.ts';
 export { reindexTenant } from './reindexTenant.ts';
 export { retrieveStudy } from './retrieveStudy.ts';
+export { replayDeliveries } from './replayDeliveries.ts';
 export { routeStudy } from './routeStudy.ts';
 export { sweepTenant } from './sweepTenant.ts';
 export { studyLifecycle } from './studyLifecycle.ts';

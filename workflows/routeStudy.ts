@@ -102,8 +102,8 @@ async function sendAll(input: RouteStudyInput, retryRefused: boolean, queue: Des
   }
 }
 
-const requestOf = ({ tenantId, studyInstanceUID, destinationId, requestedBy }: RouteStudyInput, how: { readonly retryRefused: boolean; readonly turn: boolean }): SendInstancesInput =>
-  ({ tenantId, studyInstanceUID, destinationId, flowId: workflowInfo().workflowId, resend: requestedBy !== undefined, ...how });
+const requestOf = ({ tenantId, studyInstanceUID, destinationId, requestedBy, again }: RouteStudyInput, how: { readonly retryRefused: boolean; readonly turn: boolean }): SendInstancesInput =>
+  ({ tenantId, studyInstanceUID, destinationId, flowId: workflowInfo().workflowId, resend: requestedBy !== undefined, ...(again ? { again } : {}), ...how });
 
 /** What a person is asked about, if anything. */
 function failureOf(destinationId: string, { held, refusedCount, missingCount, problem }: Delivered): ParkedFailure | undefined {

@@ -1,4 +1,4 @@
-import type { DeliveryLedger, InstanceDelivery } from '../../domain/delivery.ts';
+import { isSelected, keptOf, type DeliveryLedger, type InstanceDelivery } from '../../domain/delivery.ts';
 import type { Confirmation } from '../../domain/tenant.ts';
 import type { CurrentInstance } from '../../domain/documents.ts';
 import type { SendResult } from '../../stores/ports.ts';
@@ -25,7 +25,7 @@ export interface OpenLedger {
 const unwrittenLimit = 50;
 
 export type LedgerDeps = Pick<SendInstancesDeps, 'deliveries' | 'now'>;
-type LedgerInput = Pick<SendInstancesInput, 'tenantId' | 'studyInstanceUID' | 'destinationId' | 'flowId' | 'resend' | 'retryRefused'>;
+type LedgerInput = Pick<SendInstancesInput, 'tenantId' | 'studyInstanceUID' | 'destinationId' | 'flowId' | 'resend' | 'retryRefused' | 'again'>;
 
 /** Reads the ledger and decides, instance by instance, what this flow still has to send. */
 export async function openLedger(deps: LedgerDeps, input: LedgerInput, current: readonly CurrentInstance[], confirmation: Confirmation): Promise<OpenLedger> {
@@ -42,14 +42,14 @@ export async function openLedger(deps: LedgerDeps, input: LedgerInput, current: 
   const touch = (sopInstanceUID: string, change: Partial<InstanceDelivery>) => {
     const earlier = touched.get(sopInstanceUID) ?? before.get(sopInstanceUID);
     const base: InstanceDelivery = { sopInstanceUID, sha256: digests.get(sopInstanceUID) ?? '', state: 'waiting', attempts: earlier?.attempts ?? 0 };
-    touched.set(sopInstanceUID, { ...base, lastAttemptAt: deps.now().toISOString(), ...change });
+    touched.set(sopInstanceUID, { ...base, ...keptBefore(earlier, input), lastAttemptAt: deps.now().toISOString(), ...change });
   };
   const write = () => merge(deps, input, touched);
   let unwritten = 0;
 
   const inState = (...states: readonly InstanceDelivery['state'][]) => current.filter(({ sopInstanceUID, sha256 }) => {
     const entry = before.get(sopInstanceUID);
-    return entry?.sha256 === sha256 && states.includes(entry.state);
+    return entry?.sha256 === sha256 && states.includes(entry.state) && (!input.again || entry.replayedBy === input.flowId);
   });
   return {
     toSend, unconfirmed: inState('sent'), open: inState('waiting', 'sent', 'refused'), write,
@@ -88,7 +88,18 @@ export async function openLedger(deps: LedgerDeps, input: LedgerInput, current: 
   };
 }
 
+/** A ledger is no log, but what a replay replaces stays with the entry. */
+function keptBefore(before: InstanceDelivery | undefined, { again, flowId }: LedgerInput): Pick<InstanceDelivery, 'replayedBy' | 'earlier'> {
+  if (again && before) return keptOf(before, flowId);
+  return before?.earlier ? { earlier: before.earlier } : {};
+}
+
 function mustSend(instance: CurrentInstance, entry: InstanceDelivery | undefined, input: LedgerInput): boolean {
+  if (input.again) {
+    if (!entry) return false;
+    if (entry.replayedBy !== input.flowId) return isSelected(entry, input.again);
+    return entry.state === 'waiting' || (entry.state === 'refused' && input.retryRefused);
+  }
   if (!entry || entry.sha256 !== instance.sha256 || entry.state === 'waiting') return true;
   const mine = entry.deliveredBy === input.flowId;
   if (entry.state === 'refused' || entry.state === 'skipped') return input.retryRefused || (input.resend && !mine);

@@ -1,7 +1,7 @@
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { defaultMaxAssociations } from '../../domain/circuit.ts';
-import { retryDelayMs } from '../../domain/delivery.ts';
+import { retryDelayMs, type ReplaySelection } from '../../domain/delivery.ts';
 import { resolveStudy } from '../../domain/documents.ts';
 import type { Destination } from '../../domain/tenant.ts';
 import type { ArchiveStore, CircuitStore, DeliveryStore, Sender, TenantStore } from '../../stores/ports.ts';
@@ -31,6 +31,8 @@ export interface SendInstancesInput {
   readonly resend: boolean;
   /** Tries again what the destination refused: a person decided so. */
   readonly retryRefused: boolean;
+  /** A replay: sends these deliveries again and nothing else. */
+  readonly again?: ReplaySelection;
   /** The destination's flow said that it is this delivery's turn: an open circuit does not hold it. */
   readonly turn?: boolean;
 }

@@ -51,7 +51,7 @@ export function readFlowArguments(args: readonly string[], now: Date): FlowArgum
   if (rest.length === 0 && (action === 'show' || !isTenantId(values.tenant ?? ''))) throw problem(action === 'show' ? 'Name the flow: `./pacs flows list` has the IDs.' : '--tenant is missing.');
   const filter: FlowFilter = {
     tenantId: values.tenant ?? '', studyInstanceUID: values.study, destinationId: values.destination, gatewayId: values.gateway, errorType: values['error-type'],
-    ...(state ? { states: [state] } : {}), ...(values.since === undefined ? {} : { since: sinceOf(values.since, now) ?? fail(problem('--since takes yesterday, 24h, 7d or a day as 2026-01-31.')) }),
+    ...(state ? { states: [state] } : {}), ...(values.since === undefined ? {} : { since: timeOf(values.since, now) ?? fail(problem('--since takes yesterday, 24h, 7d or a day as 2026-01-31.')) }),
   };
   if (action === 'list' || action === 'show') return { action, flowIds: rest, filter, steering: undefined, dryRun: false, limit: Math.max(1, Number(values.limit) || 50) };
   const named = [state, values['error-type'], values.destination, values.gateway, values.study, values.since].some((value) => value !== undefined);
@@ -62,7 +62,7 @@ export function readFlowArguments(args: readonly string[], now: Date): FlowArgum
 }
 
 /** @returns a time as ISO 8601 UTC; undefined when the text is none */
-function sinceOf(text: string, now: Date): string | undefined {
+export function timeOf(text: string, now: Date): string | undefined {
   const span = /^(\d{1,4})([hd])$/.exec(text === 'yesterday' ? '24h' : text);
   if (span) return new Date(now.getTime() - Number(span[1]) * (span[2] === 'h' ? 3_600_000 : 86_400_000)).toISOString();
   const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : NaN;

@@ -6,7 +6,7 @@ import type { DeliveryLedger } from '../../domain/delivery.ts';
 import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../../domain/choice.ts';
 import { inCommitOrder } from '../../domain/documents.ts';
 import type { InstanceHeader } from '../../domain/instance.ts';
-import { choiceKey, commitmentKey, deliveryKey, packKey, parseChoiceKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
+import { choiceKey, commitmentKey, deliveryKey, deliveryPrefix, packKey, parseChoiceKey, studyOfDeliveryKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../../domain/pack.ts';
 import type { TenantConfig } from '../../domain/tenant.ts';
 import { emptyLedger } from '../s3/deliveryStore.ts';
@@ -145,6 +145,10 @@ class VersionedMap<T> {
   readonly #entries = new Map<string, Versioned<T>>();
   #writes = 0;
 
+  keys(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
   get(key: string): Versioned<T> | undefined {
     return copy(this.#entries.get(key));
   }
@@ -172,6 +176,12 @@ export class MemoryTenantStore implements TenantStore {
 
 export class MemoryDeliveryStore implements DeliveryStore {
   readonly #ledgers = new VersionedMap<DeliveryLedger>();
+
+  async list(tenantId: string, destinationId: string, { cursor = '', limit }: { readonly cursor?: string | undefined; readonly limit: number }, _signal?: AbortSignal): Promise<StudyPage> {
+    const prefix = deliveryPrefix(tenantId, destinationId);
+    const rest = this.#ledgers.keys().flatMap((key) => studyOfDeliveryKey(prefix, key) ?? []).toSorted().filter((uid) => uid > cursor);
+    return { studyInstanceUIDs: rest.slice(0, limit), next: rest.length > limit ? rest[limit - 1] : undefined };
+  }
 
   async get(tenantId: string, destinationId: string, studyInstanceUID: string): Promise<Versioned<DeliveryLedger>> {
     return this.#ledgers.get(deliveryKey(tenantId, destinationId, studyInstanceUID))

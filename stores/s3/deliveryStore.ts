@@ -1,9 +1,9 @@
 import type { DeliveryLedger } from '../../domain/delivery.ts';
-import { deliveryKey } from '../../domain/keys.ts';
+import { deliveryKey, deliveryPrefix, studyOfDeliveryKey } from '../../domain/keys.ts';
 import { inContext } from '../errors.ts';
 import { VersionConflict, type DeliveryStore } from '../ports.ts';
 import type { Bucket } from './s3.ts';
-import { readObject, writeObject } from './s3Objects.ts';
+import { listKeyPage, readObject, writeObject } from './s3Objects.ts';
 
 export const emptyLedger = (tenantId: string, destinationId: string, studyInstanceUID: string): DeliveryLedger =>
   ({ tenantId, destinationId, studyInstanceUID, updatedAt: '', instances: [] });
@@ -21,6 +21,13 @@ export function createDeliveryStore(bucket: Bucket): DeliveryStore {
         if (!object) return { value: emptyLedger(tenantId, destinationId, studyInstanceUID), etag: undefined };
         return { value: JSON.parse(object.body.toString('utf8')) as DeliveryLedger, etag: object.etag };
       });
+    },
+    list(tenantId, destinationId, page, signal) {
+      const prefix = deliveryPrefix(tenantId, destinationId);
+      return inContext('Listing delivery ledgers', { tenantId, key: prefix }, async () => {
+        const { keys, next } = await listKeyPage(bucket, prefix, page, signal);
+        return { studyInstanceUIDs: keys.flatMap((key) => studyOfDeliveryKey(prefix, key) ?? []), next };
+      }, signal);
     },
     async put(ledger, etag) {
       const { tenantId, destinationId, studyInstanceUID } = ledger;

@@ -98,6 +98,15 @@ export async function* listKeys({ s3, bucket }: Bucket, prefix: string, signal?:
   } while (token);
 }
 
+/** One page of the keys under a prefix. The cursor is S3's own. */
+export async function listKeyPage({ s3, bucket }: Bucket, prefix: string, page: { readonly cursor?: string | undefined; readonly limit: number },
+  signal?: AbortSignal): Promise<{ readonly keys: readonly string[]; readonly next: string | undefined }> {
+  const answer = await s3.send(new ListObjectsV2Command({
+    Bucket: bucket, Prefix: prefix, MaxKeys: page.limit, ...(page.cursor === undefined ? {} : { ContinuationToken: page.cursor }),
+  }), abortable(signal));
+  return { keys: (answer.Contents ?? []).flatMap(({ Key }) => Key ?? []), next: answer.IsTruncated ? answer.NextContinuationToken : undefined };
+}
+
 /**
  * Folders right below a prefix, each with its closing slash. The cursor is S3's own: where a folder's name begins another's,
  * servers differ in the order they list them.

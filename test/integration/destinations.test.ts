@@ -4,6 +4,7 @@ import path from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { parseFileMeta } from '../../dicom/part10/fileMeta.ts';
 import { readInstanceHeader } from '../../dicom/part10/header.ts';
+import type { InstanceDelivery } from '../../domain/delivery.ts';
 import type { Destination, RoutingRule } from '../../domain/tenant.ts';
 import { sha256 } from '../support/pacsClient.ts';
 import { freePort, removeTempFolders, runPeer, startPeer, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
@@ -117,6 +118,38 @@ describe('destinations', function () {
     for (const [earlier, later] of [['pack.archived', 'study.indexed'], ['study.indexed', 'study.stable'], ['route.requested', 'route.delivered']] as const) {
       assert.ok(actions.includes(earlier) && actions.indexOf(earlier) < actions.indexOf(later), `${earlier} before ${later}: ${actions.join(' ')}`);
     }
+  });
+
+  it('that lost their disk get again what they had, on an admin\'s word: also when they come back later, and what came since is left alone', async () => {
+    const port = await freePort();
+    await startStorescp(port);
+    await configure({ ...storescp(port), destinationId: 'ws2' }, [{ ruleId: 'all', destinationId: 'ws2' }]);
+    const lost = [await archivedStudy('CT_small.dcm', 2), await archivedStudy('MR_small_RLE.dcm', 2)];
+    for (const study of lost) await delivered(study, 'ws2');
+    const until = new Date().toISOString();
+    const since = await archivedStudy('CT_small.dcm', 1);
+    await delivered(since, 'ws2');
+    for (const peer of running.splice(0)) await peer.stop();
+
+    const key = randomUUID();
+    const replay = () => pacs().api.call('destinations/ws2/replays', { method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify({ since: new Date(Date.now() - 86_400_000).toISOString().slice(0, 11) + '00:00:00Z', until, why: 'ws2 lost its disk' }) });
+    const [answer, again] = [await replay(), await replay()];
+    const { flowId } = await answer.json() as { readonly flowId: string };
+    await eventually('both deliveries wait for the destination', async () => (await (await pacs().api.call('flows?destinationId=ws2&state=DESTINATION_AWAY')).json() as { readonly flows: readonly unknown[] }).flows.length >= 2);
+    const folder = await startStorescp(port);
+    const done = await eventually('the replay is done', async () => {
+      const flow = await pacs().api.flow(flowId);
+      return flow.state === 'DONE' && flow.result !== undefined && flow;
+    });
+
+    assert.deepEqual([answer.status, again.status, again.headers.get('location')], [202, 202, answer.headers.get('location')]);
+    assert.deepEqual(done.result, { studyCount: 2, instanceCount: 4, startedCount: 2, deliveredCount: 4, refusedCount: 0, leftCount: 0 });
+    assert.deepEqual(dataSetDigests(folder), lost.flatMap(digestsOf).toSorted());
+    const { instances } = await pacs().api.ledger('ws2', lost[0]!.studyInstanceUID);
+    assert.deepEqual(instances.map((entry) => (entry as InstanceDelivery).earlier?.map(({ state }) => state)), [['delivered'], ['delivered']]);
+    const asked = await eventually('the history says who asked', async () => (await pacs().api.history(lost[1]!.studyInstanceUID)).find(({ action }) => action === 'route.requested'));
+    assert.deepEqual([asked.actor, asked.detail], ['test', 'Sent again: ws2 lost its disk']);
   });
 
   it('of another make keep it: Orthanc has every instance with its pixels', async () => {

@@ -21,6 +21,7 @@ describe('the commands of docs/operations.md', function () {
     const { host, port, aeTitle } = stack.urls.dicom;
     await Array.fromAsync(storeInstances({ host, port, calledAETitle: aeTitle, callingAETitle: 'CT1' }, ctInstances({ study, count: 2, pixelBytes: 32 })));
     await eventually('the study is stable', async () => (await api.history(study)).some(({ action }) => action === 'study.stable'));
+    await api.configure(() => ({ destinations: [{ kind: 'dicomweb', destinationId: 'ws1', url: 'http://127.0.0.1:9/dicom-web' }], rules: [] }));
     const values = { TENANT: tenantId, STUDY: study, FLOW: studyWorkflowId(tenantId, study), TOKEN: api.token, API: stack.urls.api, PACS_HOME: stack.home, TEMPORAL_ADDRESS: stack.urls.temporalAddress };
     const environment = Object.entries(values).map(([name, value]) => `export ${name}='${value}'`).join('\n');
 

@@ -4,11 +4,12 @@ import path from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { permanent } from '../../activities/failure.ts';
+import { createTemporalFlows } from '../../api/temporalFlows.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { startCommitment } from '../../edge-gateway/commitment/client.ts';
 import { retrievalsOf } from '../../edge-gateway/retrievalClient.ts';
 import { taskQueues, type ChooseCurrentInput } from '../../workflows/contracts.ts';
-import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, retrieveWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
+import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, replayWorkflowId, retrieveWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
 import { aRoute, anAssociation, flowOf } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
 import { aSite, until } from '../workflows/site.ts';
@@ -91,6 +92,15 @@ const recordings: Readonly<Record<string, Recording>> = {
     const registerPack = createRegisterPack({ client: () => server.client, quietMs: 200, closeAfterMs: 400 });
     await Promise.all([1, 2, 3].map(() => registerPack(study.pack(), 3)));
     const handle = server.client.workflow.getHandle(study.workflowId);
+    await handle.result();
+    return handle;
+  },
+  'replayDeliveries-sent': async (server) => {
+    const { tenantId } = aSite({ pageReplay: async ({ cursor }) => ({ studyInstanceUIDs: cursor ? ['1.2.3'] : ['1.2.4', '1.2.5'], instanceCount: 2, maxAssociations: 2, ...(cursor ? {} : { next: 'more' }) }) });
+    const flowId = replayWorkflowId(tenantId, 'archive', 'job-1');
+    await createTemporalFlows(server.client).startReplay(flowId, { tenantId, destinationId: 'archive', jobId: 'job-1', by: 'Ada', why: 'lost its disk', dryRun: false, priority: 5,
+      selection: { since: '2024-05-01T00:00:00.000Z', until: '2024-05-02T00:00:00.000Z', states: ['delivered'] } }, 'request');
+    const handle = server.client.workflow.getHandle(flowId);
     await handle.result();
     return handle;
   },

@@ -33,6 +33,25 @@ export function deliveryStoreSuite(name: string, make: (context: Mocha.Context) 
       assert.deepEqual(await deliveries.get(ledger.tenantId, 'ws1', ledger.studyInstanceUID), { value: { ...ledger, instances: [] }, etag: second });
     });
 
+    it('lists the studies that have a ledger at a destination, page by page', async () => {
+      const { tenantId } = aLedger();
+      const studies = Array.from({ length: 5 }, aUID).toSorted();
+      for (const studyInstanceUID of studies) await deliveries.put({ ...aLedger(), tenantId, studyInstanceUID }, undefined);
+      await deliveries.put({ ...aLedger(), tenantId, destinationId: 'ws10' }, undefined);
+      const found: string[] = [];
+
+      for (let cursor: string | undefined, more = true; more;) {
+        const page = await deliveries.list(tenantId, 'ws1', { cursor, limit: 2 });
+        assert.ok(page.studyInstanceUIDs.length <= 2);
+        found.push(...page.studyInstanceUIDs);
+        cursor = page.next;
+        more = cursor !== undefined;
+      }
+
+      assert.deepEqual(found.toSorted(), studies);
+      assert.deepEqual(await deliveries.list(aLedger().tenantId, 'ws1', { limit: 2 }), { studyInstanceUIDs: [], next: undefined });
+    });
+
     it('lets one of several writers at once win', async () => {
       const ledger = aLedger();
       const etag = await deliveries.put(ledger, undefined);

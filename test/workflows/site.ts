@@ -87,6 +87,7 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   rebuildAudit: async () => ({ eventCount: 7 }),
   confirmInstances: async () => ({ deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0, missingCount: 0, pauseMs: 10 }),
   skipInstances: async () => undefined,
+  pageReplay: async ({ cursor = '0' }) => ({ studyInstanceUIDs: [`1.2.${cursor}1`, `1.2.${cursor}2`], instanceCount: 4, maxAssociations: 2, ...(Number(cursor) < 9 ? { next: String(Number(cursor) + 1) } : {}) }),
   probeDestination: async () => ({}),
   setCircuit: async () => undefined,
   joinCircuit: async (request) => {
@@ -119,7 +120,7 @@ function dispatch(name: Name, client?: Client) {
 export function activitiesOf(client: Client): object {
   clients.add(client);
   const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
-    'findRoutes', 'findMoveDestination', 'failUnsent', 'sendInstances', 'confirmInstances', 'skipInstances', 'probeDestination', 'setCircuit', 'joinCircuit'];
+    'findRoutes', 'findMoveDestination', 'failUnsent', 'sendInstances', 'confirmInstances', 'skipInstances', 'pageReplay', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 

@@ -154,10 +154,56 @@ describe('sendInstances', () => {
     assert.ok(calls >= 7, `${calls} calls`);
   });
 
+  describe('as a replay', () => {
+    const again = { since: '2024-05-01T00:00:00.000Z', until: '2024-05-01T23:00:00.000Z', states: ['delivered', 'refused'] as const };
+
+    it('sends again what the selection names, once, and keeps how it stood before', async () => {
+      const delivery = await aDelivery({ answer: (uid) => (uid === delivery.uids[1] ? 'refused' : 'delivered') });
+      await run(delivery.send(), delivery.input());
+      delivery.destination.answer = () => 'delivered';
+
+      const results = [await run(delivery.send(), delivery.input('replay-1', { again, resend: true })), await run(delivery.send(), delivery.input('replay-1', { again, resend: true }))];
+
+      assert.deepEqual(results.map(({ deliveredCount, refusedCount }) => [deliveredCount, refusedCount]), Array(2).fill([4, 0]));
+      assert.deepEqual(delivery.sent, [...delivery.uids, ...delivery.uids]);
+      const { instances: [, refused] } = await delivery.ledger();
+      assert.deepEqual([refused!.state, refused!.attempts, refused!.deliveredBy, refused!.replayedBy, refused!.earlier],
+        ['delivered', 2, 'replay-1', 'replay-1', [{ state: 'refused', lastAttemptAt: '2024-05-01T12:00:00.000Z', deliveredBy: 'flow-1' }]]);
+    });
+
+    it('leaves alone what was never sent, what waits, and what was delivered at another time or state', async () => {
+      const delivery = await aDelivery({ answer: (uid) => (uid === delivery.uids[1] ? 'refused' : uid === delivery.uids[2] ? 'later' : 'delivered') });
+      const never = await run(delivery.send(), delivery.input('replay-0', { again, resend: true }));
+      await run(delivery.send(), delivery.input());
+      const sentBefore = delivery.sent.length;
+
+      for (const selection of [{ ...again, until: again.since }, { ...again, since: again.until }, { ...again, states: ['skipped'] as const }]) {
+        await run(delivery.send(), delivery.input('replay-1', { again: selection, resend: true }));
+      }
+
+      assert.equal(never.deliveredCount, 0);
+      assert.equal(delivery.sent.length, sentBefore);
+    });
+
+    it('goes on when the destination was away in the midst', async () => {
+      const delivery = await aDelivery();
+      await run(delivery.send(), delivery.input());
+      delivery.destination.answer = (_, sent) => (sent.length === 6 ? new DestinationUnavailable('away', {}) : 'delivered');
+
+      const first = await run(delivery.send(), delivery.input('replay-1', { again, resend: true }));
+      delivery.destination.answer = () => 'delivered';
+      const second = await run(delivery.send(), delivery.input('replay-1', { again, resend: true }));
+
+      assert.deepEqual([first.held?.waitingCount, second.deliveredCount], [2, 4]);
+      assert.deepEqual(delivery.sent, [...delivery.uids, ...delivery.uids]);
+    });
+  });
+
   it('keeps the entries that another flow writes meanwhile', async () => {
     const delivery = await aDelivery();
     let disturbed = 0;
     const busy: DeliveryStore = {
+      list: (...args) => delivery.deliveries.list(...args),
       get: (...args) => delivery.deliveries.get(...args),
       put: async (ledger, etag) => {
         if (disturbed++ < 3) {
@@ -176,7 +222,7 @@ describe('sendInstances', () => {
 
   it('fails to be retried when the ledger cannot be written, and then sends again', async () => {
     const delivery = await aDelivery();
-    const stuck: DeliveryStore = { get: (...args) => delivery.deliveries.get(...args), put: async () => {
+    const stuck: DeliveryStore = { list: (...args) => delivery.deliveries.list(...args), get: (...args) => delivery.deliveries.get(...args), put: async () => {
       throw new VersionConflict('changed');
     } };
 

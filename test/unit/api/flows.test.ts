@@ -48,6 +48,21 @@ describe('api: routes, flows, history, configuration', () => {
     }
   });
 
+  it('starts one replay to a destination for each key, and refuses what it cannot mean', async () => {
+    const replay = (body: unknown, key: string | undefined = 'k', destination = 'ws1', roles: readonly string[] = ['admin']): Promise<Response> =>
+      api.call(`/destinations/${destination}/replays`, { method: 'POST', roles, headers: { ...json, ...(key ? { 'Idempotency-Key': key } : {}) }, body: JSON.stringify(body) });
+    const body = { since: '2026-01-31T08:00:00+01:00', why: 'lost its disk' };
+
+    const answers = [await replay(body), await replay(body)];
+    const refused = [await replay({ ...body, dryRun: true }), await replay(body, ''), await replay(body, 'n', 'none'), await replay({ since: body.since }, 'n'), await replay({ ...body, since: 'yesterday' }, 'n'),
+      await replay({ ...body, states: ['waiting'] }, 'n'), await replay(body, 'n', 'ws1', ['integrator'])];
+
+    assert.deepEqual(answers.map(({ status }) => status), [202, 202]);
+    assert.deepEqual(refused.map(({ status }) => status), [422, 400, 404, 400, 400, 400, 403]);
+    assert.deepEqual(api.flows.replays.map(({ flowId, input: { selection: { since, states }, by, why, priority, dryRun } }) => ({ flowId, since, states, by, why, priority, dryRun })),
+      [{ flowId: 'demo/replay/ws1/k', since: '2026-01-31T07:00:00.000Z', states: ['delivered'], by: 'jo', why: 'lost its disk', priority: 5, dryRun: false }]);
+  });
+
   it('tells of a flow by its ID, raw or percent-coded, and of no other tenant\'s', async () => {
     api.flows.known.set('demo/study/1.2.3', aFlow({ flowId: 'demo/study/1.2.3', studyInstanceUID: '1.2.3' }));
     api.flows.known.set('other/study/1.2.3', aFlow({ flowId: 'other/study/1.2.3' }));

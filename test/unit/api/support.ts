@@ -18,7 +18,7 @@ import type { PackOrigin, StagedPack } from '../../../domain/pack.ts';
 import { judgeInstance } from '../../../domain/validation.ts';
 import { MemoryArchive, MemoryAuditLog, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory/memoryStores.ts';
 import { MemoryStudyIndex } from '../../../stores/memory/memoryStudyIndex.ts';
-import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, PriorityDecision, RouteStudyInput } from '../../../workflows/contracts.ts';
+import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, PriorityDecision, ReplayDeliveriesInput, RouteStudyInput } from '../../../workflows/contracts.ts';
 import { encode, explicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
 
 export const tokenKey = randomBytes(32);
@@ -64,6 +64,14 @@ export class FakeFlows implements Flows {
     this.known.set(flowId, known);
     return known;
   }
+
+  readonly replays: { readonly flowId: string; readonly input: ReplayDeliveriesInput }[] = [];
+  startReplay: Flows['startReplay'] = async (flowId, input, request) => {
+    const known = this.known.get(flowId) ?? aFlow({ flowId, type: 'replayDeliveries', request });
+    if (!this.known.has(flowId)) this.replays.push({ flowId, input });
+    this.known.set(flowId, known);
+    return known;
+  };
 
   readonly choices: ChooseCurrentInput[] = [];
   startChoice = async (input: ChooseCurrentInput): Promise<void> => void this.choices.push(input);

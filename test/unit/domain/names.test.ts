@@ -5,7 +5,7 @@ import { isPermanentFailure, permanentFailures } from '../../../domain/failures.
 import { indexedAttributes, isEmpty, numberOf, pickIndexed, textOf } from '../../../domain/indexedAttributes.ts';
 import { ingestEvents } from '../../../domain/ingestEvents.ts';
 import { auditKey, choiceKey, circuitKey, commitmentKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
-import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, retrieveWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
+import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, replayWorkflowId, retrieveWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
 import { aPackIndex, dataSet } from '../../support/aStudy.ts';
 
 /** Repeatable pseudo-random values. */
@@ -29,6 +29,7 @@ describe('keys and workflow IDs', () => {
       const { tenantId, studyInstanceUID } = pack;
       assert.deepEqual(parseWorkflowId(ingestWorkflowId(tenantId, 'gw1', 'a-1')), { kind: 'ingest', tenantId, gatewayId: 'gw1', associationId: 'a-1' });
       assert.deepEqual(parseWorkflowId(studyWorkflowId(tenantId, studyInstanceUID)), { kind: 'study', tenantId, studyInstanceUID });
+      assert.deepEqual(parseWorkflowId(replayWorkflowId(tenantId, 'ws1', 'a/b 1')), { kind: 'replay', tenantId, destinationId: 'ws1', jobId: 'a/b 1' });
       assert.deepEqual(parseWorkflowId(destinationWorkflowId(tenantId, 'ws_1.a')), { kind: 'destination', tenantId, destinationId: 'ws_1.a' });
       assert.deepEqual(parseChoiceKey(choiceKey(tenantId, studyInstanceUID, round)), { tenantId, studyInstanceUID, number: round });
       assert.equal(parsePackKey(choiceKey(tenantId, studyInstanceUID, round)), undefined);
