@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { readConfig } from '../infra/config.ts';
 import { StackError } from '../infra/native/parts.ts';
+import { benchFlood } from './flood.ts';
 import { benchHistory } from './history.ts';
 import { benchIngest } from './ingest.ts';
 import { benchMemory } from './memory.ts';
@@ -8,7 +9,7 @@ import { benchProfile } from './profile.ts';
 import { benchRetrieve } from './retrieve.ts';
 import { soak } from './soak/soak.ts';
 
-const usage = `Usage: ./pacs bench ingest|retrieve|memory|profile|history|soak
+const usage = `Usage: ./pacs bench ingest|retrieve|memory|profile|history|flood|soak
 
   ingest    CT instances of 526 KB from 1, 2, 4 and 8 associations at once, against the DICOM receivers that are installed
             [--quick] [--instances 800] [--associations 1,2,4,8] [--repeat 3] [--no-peers]
@@ -17,6 +18,7 @@ const usage = `Usage: ./pacs bench ingest|retrieve|memory|profile|history|soak
   memory    the highest memory of every process: 4 and 20 associations, one instance of 1 GB, four of them at once
   profile   where the processes' time goes [--instances 800] [--associations 4]
   history   how long the histories of one large study's flows are [--instances 10000]
+  flood     what a tenant that floods the PACS costs another tenant, and one whose destination hangs [--instances 10000]
   soak      studies are sent while processes, links, disk and clock fail; a seed names what fails and what is sent
             [--minutes 30] [--seed 1] [--faults 40 a minute]
 
@@ -35,7 +37,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
   if (process.platform !== 'linux') throw new StackError('bench reads /proc: it needs Linux.');
   const config = readConfig(process.env);
   const command = ['./pacs bench', ...args].join(' ');
-  const instanceCount = whole('--instances', values.instances ?? (positionals[0] === 'history' ? '10000' : '800'));
+  const instanceCount = whole('--instances', values.instances ?? (['history', 'flood'].includes(positionals[0] ?? '') ? '10000' : '800'));
   const associationCounts = (given: string): readonly number[] => given.split(',').map((text) => whole('--associations', text));
   if (positionals[0] === 'ingest') {
     const repetitions = values.quick ? 1 : whole('--repeat', values.repeat ?? '3');
@@ -48,6 +50,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
   if (positionals[0] === 'memory') return benchMemory(config, command);
   if (positionals[0] === 'profile') return benchProfile(config, { associationCount: associationCounts(values.associations ?? '4')[0]!, instanceCount });
   if (positionals[0] === 'history') return benchHistory(config, instanceCount, command);
+  if (positionals[0] === 'flood') return benchFlood(config, instanceCount, command);
   if (positionals[0] === 'soak') {
     const minutes = whole('--minutes', values.minutes);
     return soak(config, { minutes, seed: values.seed, faultCount: whole('--faults', values.faults ?? `${40 * minutes}`) }, command);

@@ -25,11 +25,13 @@ export interface PacsOptions {
   /** Servers to use instead of starting them. */
   readonly external?: External;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where its own folder is made; default PACS_TEST_HOME, else the system's. */
+  readonly folder?: string;
 }
 
 /** Starts a PACS with tenants of its own, so that it shares servers with others. Studies are stable after a second. */
-export async function startPacs({ external = readConfig(process.env).external, env = {} }: PacsOptions = {}): Promise<Pacs> {
-  const home = await mkdtemp(path.join(process.env['PACS_TEST_HOME'] ?? tmpdir(), 'pacs-'));
+export async function startPacs({ external = readConfig(process.env).external, env = {}, folder = process.env['PACS_TEST_HOME'] ?? tmpdir() }: PacsOptions = {}): Promise<Pacs> {
+  const home = await mkdtemp(path.join(folder, 'pacs-'));
   const [tenantId, otherTenantId] = [aTenant(), aTenant()];
   const stack = await startStack({
     home, ports: 'free', external,
