@@ -114,6 +114,9 @@ export const computedAttributes = rows(`
   00201208 IS NumberOfStudyRelatedInstances
   00201209 IS NumberOfSeriesRelatedInstances`);
 
+/** Those that the documents of series have and the documents of instances lack: they change with every instance that arrives. */
+export const countedTags: readonly string[] = computedAttributes.map(({ tag }) => tag).filter((tag) => tag !== '00083002');
+
 export const indexedAttributes = [...studyLevel, ...seriesLevel, ...instanceLevel];
 const indexedTags = new Set(indexedAttributes.map(({ tag }) => tag));
 

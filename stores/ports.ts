@@ -101,6 +101,8 @@ export interface SearchRequest {
   readonly options?: MatchOptions;
   readonly limit: number;
   readonly offset: number;
+  /** Who pages: a page goes on behind the last result of the page before it that this reader was given, whatever arrived meanwhile. */
+  readonly reader?: string;
 }
 
 export interface SearchResult {
@@ -151,6 +153,8 @@ export interface StudyIndex {
   /** The version the study's document has, 0 when there is none. Real time. */
   version(tenantId: string, studyInstanceUID: string): Promise<number>;
   search(request: SearchRequest): Promise<SearchResult>;
+  /** What series and their studies hold in all (`countedTags`), by Series Instance UID. Real time. */
+  countsOf(tenantId: string, series: readonly { readonly studyInstanceUID: string; readonly seriesInstanceUID: string }[]): Promise<ReadonlyMap<string, DicomJson>>;
   /** Everything a search finds, in its order, page by page; documents written meanwhile neither repeat nor hide others. Memory: one page. */
   stream(request: Omit<SearchRequest, 'limit' | 'offset'>): AsyncIterable<DicomJson>;
   /** Locations of current instances of a study, series or instance, ordered by series, instance number, UID. */

@@ -4,8 +4,9 @@ import { vrOfTag } from '../../dicom/tags.ts';
 import type { DicomJson } from '../../dicom/json.ts';
 import type { IndexDifferences } from '../../domain/sweep.ts';
 import type { StudyDocuments } from '../../domain/documents.ts';
-import { numberOf, textOf } from '../../domain/indexedAttributes.ts';
+import { countedTags, numberOf, textOf } from '../../domain/indexedAttributes.ts';
 import type { InstanceHolder, InstanceLocation, MatchKey, QueryLevel, SearchRequest, SearchResult, StudyIndex, StudyPage } from '../ports.ts';
+import { PageWalks } from '../pageWalks.ts';
 import { clausesOf } from '../opensearch/searchClauses.ts';
 import { documentIds, instanceId, locationOf, seriesId, studyId } from '../opensearch/studyDocuments.ts';
 
@@ -23,6 +24,7 @@ interface Stored {
  * the two readings of PS3.4 C.2.2.2.
  */
 export class MemoryStudyIndex implements StudyIndex {
+  readonly #walks = new PageWalks<Stored>();
   readonly documents: Readonly<Record<QueryLevel, Map<string, Stored>>> = { studies: new Map(), series: new Map(), instances: new Map() };
 
   async write(documents: StudyDocuments, version: number): Promise<void> {
@@ -87,9 +89,21 @@ export class MemoryStudyIndex implements StudyIndex {
     return this.documents.studies.get(studyId(tenantId, studyInstanceUID))?.version ?? 0;
   }
 
-  async search({ limit, offset, ...request }: SearchRequest): Promise<SearchResult> {
+  async search(asked: SearchRequest): Promise<SearchResult> {
+    const { limit, offset, ...request } = asked;
     const found = this.#found(request);
-    return { matches: found.slice(offset, offset + limit).map(({ attributes }) => structuredClone(attributes)), total: found.length };
+    const before = this.#walks.before(asked);
+    const rest = before ? found.filter((each) => orders[request.level](each, before) > 0) : found.slice(offset);
+    const page = rest.slice(0, limit);
+    this.#walks.gave(asked, page.length, page.at(-1));
+    return { matches: page.map(({ attributes }) => structuredClone(attributes)), total: page.length < limit && page.length > 0 ? offset + page.length : found.length };
+  }
+
+  async countsOf(tenantId: string, series: Parameters<StudyIndex['countsOf']>[1]): Promise<ReadonlyMap<string, DicomJson>> {
+    return new Map(series.flatMap(({ studyInstanceUID, seriesInstanceUID }) => {
+      const stored = this.documents.series.get(seriesId(tenantId, studyInstanceUID, seriesInstanceUID));
+      return stored ? [[seriesInstanceUID, Object.fromEntries(Object.entries(stored.attributes).filter(([tag]) => countedTags.includes(tag)))] as const] : [];
+    }));
   }
 
   async* stream(request: Omit<SearchRequest, 'limit' | 'offset'>): AsyncIterable<DicomJson> {

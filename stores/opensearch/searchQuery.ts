@@ -12,8 +12,8 @@ export const indexOf: Readonly<Record<QueryLevel, string>> = {
 
 /**
  * Total orders, so that a page is the same however often it is asked for: the newest study first, then its UID; series
- * and instances by number, then UID. What has no date or number comes last. Offsets count from the newest: a study that
- * arrives between two pages moves the rest by one place.
+ * and instances by number, then UID. What has no date or number comes last. Offsets count from the newest; a reader
+ * who pages in turn is not moved by what arrives meanwhile (stores/pageWalks.ts).
  */
 export const orderOf: Readonly<Record<QueryLevel, SortedSearch['sort']>> = {
   studies: [descending('studyDate'), descending('studyTime'), { studyInstanceUID: 'asc' }],

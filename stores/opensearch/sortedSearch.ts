@@ -17,21 +17,26 @@ export interface Hit<S> { readonly source: S; readonly sort: SortValues }
 const resultWindow = 10_000;
 const pageSize = 1_000;
 
+/** `last` is undefined when there are no hits. */
+export interface FoundPage<S> { readonly hits: readonly S[]; readonly total: number; readonly last: SortValues | undefined }
+
 /**
  * One page of a search and how many match in all. Memory: the page. Beyond the first 10,000 results the way to the page is
  * walked by sort values, 10,000 a request, so that no offset is refused.
+ *
+ * @param after the last result before the page, where that is known; the offset does not count then
  */
-export async function searchPage<S>(client: OpenSearchClient, search: SortedSearch, offset: number, limit: number): Promise<{ readonly hits: readonly S[]; readonly total: number }> {
-  const walked = offset + Math.min(limit, pageSize) > resultWindow ? await walk(client, search, offset) : { from: offset };
-  if (walked === undefined || limit <= 0) return { hits: [], total: await countMatches(client, search) };
-  const first = await request<S>(client, search, { ...walked, size: Math.min(limit, pageSize), track_total_hits: true });
+export async function searchPage<S>(client: OpenSearchClient, search: SortedSearch, offset: number, limit: number, after?: SortValues): Promise<FoundPage<S>> {
+  const start = after ? { search_after: after } : offset + Math.min(limit, pageSize) > resultWindow ? await walk(client, search, offset) : { from: offset };
+  if (start === undefined || limit <= 0) return { hits: [], total: await countMatches(client, search), last: undefined };
+  const first = await request<S>(client, search, { ...start, size: Math.min(limit, pageSize), track_total_hits: true });
   const hits = [...first.hits];
   let page = first.hits;
   while (page.length === pageSize && hits.length < limit) {
     ({ hits: page } = await request<S>(client, search, { search_after: page.at(-1)!.sort, size: Math.min(pageSize, limit - hits.length) }));
     hits.push(...page);
   }
-  return { hits: hits.map(({ source }) => source), total: first.total };
+  return { hits: hits.map(({ source }) => source), total: first.total, last: hits.at(-1)?.sort };
 }
 
 /** Everything a search finds, page by page. Sorted by unique values, so documents written meanwhile neither repeat nor hide others. */
@@ -52,6 +57,7 @@ async function countMatches(client: OpenSearchClient, { index, filters }: Sorted
 
 /** @returns where the page starts; undefined when the results end before it */
 async function walk(client: OpenSearchClient, search: SortedSearch, offset: number): Promise<{ readonly search_after: SortValues } | undefined> {
+  if (offset >= await countMatches(client, search)) return undefined;
   let after: SortValues | undefined;
   for (let remaining = offset; remaining > 0;) {
     const size = Math.min(remaining, resultWindow);

@@ -1,14 +1,16 @@
 import type { DicomJson } from '../../dicom/json.ts';
 import type { StudyDocuments, StudySummary } from '../../domain/documents.ts';
+import { countedTags } from '../../domain/indexedAttributes.ts';
 import { indexNames } from '../../domain/keys.ts';
 import { chunksOf } from '../concurrently.ts';
 import { inContext, statusOf } from '../errors.ts';
 import { getDocument, removeDocuments, writeDocuments, type OpenSearchClient, type Refresh } from './openSearch.ts';
+import { PageWalks } from '../pageWalks.ts';
 import { UnsupportedMatch, type InstanceHolder, type InstanceLocation, type StudyIndex } from '../ports.ts';
 import { filtersOf, searchOf } from './searchQuery.ts';
-import { searchAll, searchPage } from './sortedSearch.ts';
+import { searchAll, searchPage, type SortValues } from './sortedSearch.ts';
 import { compareStudy, listIndexedStudies, removeOthers, removeStudy } from './studyComparison.ts';
-import { documentWrites, instanceId, locationFields, locationOf, studyId, type InstanceSource } from './studyDocuments.ts';
+import { documentWrites, instanceId, locationFields, locationOf, seriesId, studyId, type InstanceSource } from './studyDocuments.ts';
 
 export interface StudyIndexValues {
   readonly client: OpenSearchClient;
@@ -25,6 +27,7 @@ const forgetPage = 2_000;
  * equal one writes the same again. Searches see a write within two seconds; `version` and locations at once.
  */
 export function createStudyIndex({ client, refresh = false }: StudyIndexValues): StudyIndex {
+  const walks = new PageWalks<SortValues>();
   return {
     write: (documents, version, visible = 'together') => inContext('Indexing a study', about(documents.tenantId, documents.studyInstanceUID), () =>
       visible === 'together' ? writeStudy(client, documents, version, refresh)
@@ -55,8 +58,9 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
     async search(request) {
       const search = searchOf(request);
       return inContext('Searching', { tenantId: request.tenantId, key: search.index }, async () => {
-        const { hits, total } = await searchPage<{ readonly attributes: DicomJson }>(client, search, request.offset, request.limit).catch(throwIfTooComplex);
-        return { matches: hits.map(({ attributes }) => attributes), total };
+        const { hits, total, last } = await searchPage<{ readonly attributes: DicomJson }>(client, search, request.offset, request.limit, walks.before(request)).catch(throwIfTooComplex);
+        walks.gave(request, hits.length, last);
+        return { matches: hits.map(({ attributes }) => attributes), total: hits.length < request.limit && hits.length > 0 ? request.offset + hits.length : total };
       });
     },
 
@@ -69,6 +73,14 @@ export function createStudyIndex({ client, refresh = false }: StudyIndexValues):
         yield next.value.attributes;
       }
     },
+
+    countsOf: (tenantId, series) => inContext('Reading what series and their studies hold', { tenantId, key: indexNames.series }, async () => {
+      if (series.length === 0) return new Map();
+      const { body } = await client.mget({ index: indexNames.series, _source_includes: countedTags.map((tag) => `attributes.${tag}`),
+        body: { ids: series.map(({ studyInstanceUID, seriesInstanceUID }) => seriesId(tenantId, studyInstanceUID, seriesInstanceUID)) } } as never);
+      const docs = (body as unknown as { readonly docs: readonly { readonly _source?: { readonly attributes?: DicomJson } }[] }).docs;
+      return new Map(series.flatMap(({ seriesInstanceUID }, at) => (docs[at]?._source?.attributes ? [[seriesInstanceUID, docs[at]._source.attributes] as const] : [])));
+    }),
 
     locate: (tenantId, scope) => locate(client, tenantId, scope),
 

@@ -307,6 +307,24 @@ function pagingSuite(index: () => StudyIndex): void {
     assert.deepEqual(pages.map(({ total }) => total), [5, 5, 5, 5]);
   });
 
+  it('pages for one reader neither repeat nor miss a study, whatever arrives or goes meanwhile', async () => {
+    const tenantId = aTenant();
+    await write(index(), tenantId, { a: { StudyDate: '20240109' }, b: { StudyDate: '20240108' }, c: { StudyDate: '20240107' }, d: { StudyDate: '20240106' }, e: { StudyDate: '20240105' }, f: {}, g: {} });
+    const page = async (offset: number, reader = 'jo', limit = 2) => (await index().search({ tenantId, level: 'studies', match: [], limit, offset, reader })).matches.map((attributes) => textOf(attributes, '00200010'));
+
+    const first = await page(0);
+    await write(index(), tenantId, { new1: { StudyDate: '20240110' }, new2: { StudyDate: '20240110' }, new3: { StudyDate: '20240110' }, late: { StudyDate: '20240101' } });
+    const [second, again] = [await page(2), await page(2)];
+    const third = await page(4);
+    const rest = await page(6, 'jo', 10);
+
+    assert.deepEqual([first, second, again], [['a', 'b'], ['c', 'd'], ['c', 'd']]);
+    assert.deepEqual([...third, ...rest].slice(0, 2), ['e', 'late']);
+    assert.deepEqual([...third, ...rest].slice(2).toSorted(), ['f', 'g']);
+    assert.deepEqual(await page(3, 'another'), ['a', 'b']);
+    assert.deepEqual((await page(0, 'jo', 3)).toSorted(), ['new1', 'new2', 'new3']);
+  });
+
   it('lists instances by number, those without one last', async () => {
     const tenantId = aTenant();
     const numbers = [10, 9, undefined, '2'];
@@ -347,6 +365,20 @@ function pagingSuite(index: () => StudyIndex): void {
 }
 
 function locatingSuite(index: () => StudyIndex): void {
+  it('tells what series and their studies hold in all, as soon as it is written, and of no other tenant', async () => {
+    const tenantId = aTenant();
+    const [studyInstanceUID, one, two] = [aUID(), aUID(), aUID()];
+    await index().write(aStudy(tenantId, { studyInstanceUID, seriesInstanceUID: one, attributes: { Modality: 'CT' }, instances: [{}, {}] }, { seriesInstanceUID: two, attributes: { Modality: 'SR' } }), 1);
+    const asked = [one, two, aUID()].map((seriesInstanceUID) => ({ studyInstanceUID, seriesInstanceUID }));
+
+    const counts = await index().countsOf(tenantId, asked);
+
+    assert.deepEqual([...counts.keys()], [one, two]);
+    assert.deepEqual(counts.get(one), { '00080061': { vr: 'CS', Value: ['CT', 'SR'] }, '00080062': counts.get(two)!['00080062'], '00201206': { vr: 'IS', Value: [2] }, '00201208': { vr: 'IS', Value: [3] }, '00201209': { vr: 'IS', Value: [2] } });
+    assert.equal((await index().countsOf(aTenant(), asked)).size, 0);
+    assert.equal((await index().countsOf(tenantId, [])).size, 0);
+  });
+
   it('locates instances by series, number and UID', async () => {
     const tenantId = aTenant();
     const study = aStudy(tenantId, { seriesInstanceUID: '1.2', instances: [3, 1, 2].map((InstanceNumber) => ({ sopInstanceUID: `1.2.${InstanceNumber}`, attributes: { InstanceNumber } })) },

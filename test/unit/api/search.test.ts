@@ -78,6 +78,29 @@ describe('api: search (QIDO-RS)', () => {
     assert.deepEqual(Object.keys(all[0]), Object.keys(all[0]).toSorted());
   });
 
+  it('returns of instances what their series and study hold in all, where the path does not name these', async () => {
+    const [relational] = await (await search('/instances?SOPInstanceUID=1.1.1.1')).json() as Answer;
+    const [inStudy] = await (await search('/studies/1.1/instances?SOPInstanceUID=1.1.1.1')).json() as Answer;
+    const [inSeries] = await (await search('/studies/1.1/series/1.1.1/instances?SOPInstanceUID=1.1.1.1')).json() as Answer;
+    const [asked] = await (await search('/studies/1.1/series/1.1.1/instances?SOPInstanceUID=1.1.1.1&includefield=NumberOfStudyRelatedInstances')).json() as Answer;
+    const [study] = await (await search('/studies?StudyInstanceUID=1.1')).json() as Answer;
+    const counts = (answer: Answer[number] | undefined) => ['00080061', '00201206', '00201208', '00201209'].map((tag) => answer?.[tag]?.Value);
+
+    assert.deepEqual(counts(relational).slice(0, 3), counts(study).slice(0, 3));
+    assert.equal(typeof counts(relational)[3]?.[0], 'number');
+    assert.deepEqual(counts(inStudy), [undefined, undefined, undefined, counts(relational)[3]]);
+    assert.deepEqual(counts(inSeries), [undefined, undefined, undefined, undefined]);
+    assert.deepEqual(asked?.['00201208'], study?.['00201208']);
+  });
+
+  it('names fields of includefield that it never returns in a warning, private ones too', async () => {
+    const response = await search('/studies?includefield=PixelSpacing,00091002&includefield=StudyDescription,Modality&includefield=RequestAttributesSequence.ScheduledProcedureStepID');
+
+    assert.equal(response.headers.get('Warning'), '299 pacs "The following includefield values are not supported: PixelSpacing, 00091002"');
+    assert.equal((await search('/studies?includefield=nonsense')).status, 400);
+    assert.equal((await search('/studies?includefield=all')).headers.get('Warning'), null);
+  });
+
   it('pages, tells what remains, and answers 204 behind the end', async () => {
     const first = await search('/instances?limit=3');
     const last = await search('/instances?limit=3&offset=3');
