@@ -36,6 +36,19 @@ export interface DicomDestination extends DestinationPolicy {
   readonly port: number;
   readonly calledAETitle: string;
   readonly callingAETitle?: string;
+  /** Set when it is called by TLS; `{}` trusts public CAs and shows no certificate. */
+  readonly tls?: DestinationTls;
+}
+
+/** PEM files by their names in the folder that the gateway's worker has for them (`PACS_DESTINATION_TLS_DIR`): no path, and no secret, is in the configuration. */
+export interface DestinationTls {
+  /** Who signs the destination's certificate. */
+  readonly caFile?: string;
+  /** Our certificate chain and its key, for a destination that asks who calls. */
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** The name that its certificate has, when that is not `host`. */
+  readonly serverName?: string;
 }
 
 /** A STOW-RS origin server (PS3.18 10.5); `url` is its DICOMweb root. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createSecureContext, type TlsOptions } from 'node:tls';
+import { createSecureContext, type ConnectionOptions, type TlsOptions } from 'node:tls';
 import type { Logger } from './logger.ts';
 
 /** Files in PEM. */
@@ -30,6 +30,33 @@ export async function readTlsOptions({ keyFile, certFile, caFile }: TlsFiles): P
   const options: TlsOptions = {
     key, cert, ...(ca && { ca }), requestCert: ca !== undefined, rejectUnauthorized: ca !== undefined,
     minVersion: 'TLSv1.2', ciphers: cipherSuites.join(':'), honorCipherOrder: true,
+  };
+  createSecureContext(options);
+  return options;
+}
+
+/** How a TLS peer is called. Files in PEM. */
+export interface ClientTlsFiles {
+  /** Who signs the peer's certificate; undefined: the CAs that Node comes with. */
+  readonly caFile: string | undefined;
+  /** Our certificate chain and its key, for a peer that asks who calls. */
+  readonly certFile: string | undefined;
+  readonly keyFile: string | undefined;
+  /** The name that the peer's certificate has, when that is not the host. */
+  readonly serverName: string | undefined;
+}
+
+/**
+ * Reads the files into what calling a TLS peer needs: the profile of the listener, and a peer that proves who it is.
+ *
+ * @throws when a file cannot be read, or key and certificate do not fit
+ */
+export async function readClientTls({ caFile, certFile, keyFile, serverName }: ClientTlsFiles): Promise<ConnectionOptions> {
+  const read = async (file: string | undefined): Promise<Buffer | undefined> => (file === undefined ? undefined : readFile(file));
+  const [ca, cert, key] = await Promise.all([caFile, certFile, keyFile].map(read));
+  const options: ConnectionOptions = {
+    ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), ...(serverName !== undefined && { servername: serverName }),
+    rejectUnauthorized: true, minVersion: 'TLSv1.2', ciphers: cipherSuites.join(':'),
   };
   createSecureContext(options);
   return options;

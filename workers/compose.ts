@@ -46,6 +46,7 @@ import { readPackHeaders } from '../stores/packs/packHeaders.ts';
 import { taskQueues } from '../workflows/contracts.ts';
 import { edgeTaskQueue } from '../workflows/ids.ts';
 import type { WorkerConfig, WorkerRole } from './config.ts';
+import { createPeerOf } from './dicomPeer.ts';
 import { createDicomProbe, createDicomReadBack, createDicomReporter, createDicomSender } from './dicomSender.ts';
 import { Transcodings } from './transcodings.ts';
 
@@ -118,18 +119,19 @@ const edgeActivities = ({ config, stores, codecs }: Deps, edge: Edge): EdgeActiv
   const spool = spoolReader(edge.spoolDir, { keep: edge.keepsPacks });
   const desk = commitmentDesk(edge.spoolDir);
   const places = createPlaces();
-  const sender = createDicomSender(edge.aeTitle, new Transcodings({ codecs, ...config.codecs }));
+  const peerOf = createPeerOf({ ownAETitle: edge.aeTitle, tlsDir: edge.tlsDir });
+  const sender = createDicomSender(peerOf, new Transcodings({ codecs, ...config.codecs }));
   return {
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
     setAsidePack: createSetAsidePack({ spool }),
     takeCommitment: alive(createTakeCommitment({ ...stores, desk })),
     findSpooled: alive(createFindSpooled({ ...stores, desk })),
-    reportCommitment: createReportCommitment({ ...stores, desk, report: createDicomReporter(edge.aeTitle), firstRetryMs: config.firstRetryMs }),
+    reportCommitment: createReportCommitment({ ...stores, desk, report: createDicomReporter(peerOf), firstRetryMs: config.firstRetryMs }),
     releaseCommitment: alive(createReleaseCommitment({ desk })),
     moveInstances: createMoveInstances({ ...stores, sender, places, now }),
     sendInstances: createSendInstances({ ...stores, senders: { dicom: sender }, places, firstRetryMs: config.firstRetryMs, now }),
-    confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(edge.aeTitle) }, firstRetryMs: config.firstRetryMs, now }),
-    probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(edge.aeTitle) } }),
+    confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(peerOf) }, firstRetryMs: config.firstRetryMs, now }),
+    probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(peerOf) } }),
   };
 };

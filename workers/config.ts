@@ -12,7 +12,7 @@ export interface WorkerConfig {
   readonly openSearchUrl: string;
   readonly s3: { readonly endpoint: string; readonly bucket: string; readonly region: string; readonly accessKeyId: string; readonly secretAccessKey: string };
   /** Set for the role `edge`. */
-  readonly edge: { readonly tenantId: string; readonly gatewayId: string; readonly spoolDir: string; readonly keepsPacks: boolean; readonly aeTitle: string } | undefined;
+  readonly edge: { readonly tenantId: string; readonly gatewayId: string; readonly spoolDir: string; readonly keepsPacks: boolean; readonly aeTitle: string; readonly tlsDir: string | undefined } | undefined;
   readonly study: { readonly quietMs: number; readonly closeAfterMs: number };
   readonly firstRetryMs: number;
   /** For instances that a destination takes in another transfer syntax than the stored one. */
@@ -53,7 +53,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
       accessKeyId: need('AWS_ACCESS_KEY_ID'), secretAccessKey: need('AWS_SECRET_ACCESS_KEY'),
     },
     edge: !roles.includes('edge') ? undefined : {
-      tenantId: need('PACS_TENANT_ID'), gatewayId: need('PACS_GATEWAY_ID'), spoolDir: need('PACS_SPOOL_DIR'), keepsPacks: Number(env['PACS_SPOOL_KEEP_HOURS'] || defaultKeepHours) > 0, aeTitle: env['PACS_AE_TITLE'] || 'PACS',
+      tenantId: need('PACS_TENANT_ID'), gatewayId: need('PACS_GATEWAY_ID'), spoolDir: need('PACS_SPOOL_DIR'), keepsPacks: Number(env['PACS_SPOOL_KEEP_HOURS'] || defaultKeepHours) > 0, aeTitle: env['PACS_AE_TITLE'] || 'PACS', tlsDir: env['PACS_DESTINATION_TLS_DIR'] || undefined,
     },
     study: { quietMs: seconds('PACS_STUDY_QUIET_SECONDS', 20), closeAfterMs: seconds('PACS_STUDY_CLOSE_SECONDS', 900) },
     version: !env['PACS_WORKER_BUILD_ID'] ? undefined : { deploymentName: env['PACS_WORKER_DEPLOYMENT'] || 'pacs', buildId: env['PACS_WORKER_BUILD_ID'] },

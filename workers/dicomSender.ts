@@ -10,21 +10,19 @@ import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
 import { dataSetOf } from '../edge-gateway/services/partTen.ts';
 import { DestinationUnavailable, type InstanceToSend, type Probe, type ReadBack, type Reporter, type Sender, type SendResult } from '../stores/ports.ts';
+import type { PeerOf } from './dicomPeer.ts';
 import type { Transcodings } from './transcodings.ts';
 
-/**
- * Sends instances to a Storage SCP (PS3.4 Annex B) as they were received or, where the destination takes them only so, uncompressed.
- *
- * @param ownAETitle the calling AE title, unless the destination names another
- */
-export const createDicomSender = (ownAETitle: string, transcodings: Transcodings): Sender<DicomDestination> => ({
-  async *send({ host, port, calledAETitle, callingAETitle = ownAETitle }, instances, signal, moveOriginator) {
+/** Sends instances to a Storage SCP (PS3.4 Annex B) as they were received or, where the destination takes them only so, uncompressed. */
+export const createDicomSender = (peerOf: PeerOf, transcodings: Transcodings): Sender<DicomDestination> => ({
+  async *send(destination, instances, signal, moveOriginator) {
+    const peer = await peerOf(destination);
     const transcoding = transcodings.open();
     const outgoing = instances.map((instance) => ({ ...namesOf(instance), otherTransferSyntaxUIDs: transcodings.othersOf(instance.transferSyntaxUID),
       open: async (transferSyntaxUID: string) => transferSyntaxUID === instance.transferSyntaxUID
         ? dataSetOf(await instance.open()) : dataSetOf(once(await transcoding.fileOf(instance, transferSyntaxUID, signal))) }));
     try {
-      for await (const result of storeInstances({ host, port, calledAETitle, callingAETitle }, outgoing, { signal, ...(moveOriginator && { moveOriginator }) })) yield toSendResult(result);
+      for await (const result of storeInstances(peer, outgoing, { signal, ...(moveOriginator && { moveOriginator }) })) yield toSendResult(result);
     } catch (error) {
       throw isAboutPeer(error) ? new DestinationUnavailable(error.message, { cause: error }) : error;
     } finally {
@@ -36,9 +34,9 @@ export const createDicomSender = (ownAETitle: string, transcodings: Transcodings
 const namesOf = ({ sopClassUID, sopInstanceUID, transferSyntaxUID }: InstanceToSend) => ({ sopClassUID, sopInstanceUID, transferSyntaxUID });
 
 /** By C-ECHO (PS3.4 Annex A). A peer that accepts the association without Verification is there, too. */
-export const createDicomProbe = (ownAETitle: string): Probe<DicomDestination> => async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, signal) => {
+export const createDicomProbe = (peerOf: PeerOf): Probe<DicomDestination> => async (destination, signal) => {
   const contexts = [{ abstractSyntaxUID: verificationSopClassUID, transferSyntaxUIDs: [implicitVRLittleEndian] }];
-  const association = await openAssociation({ host, port, calledAETitle, callingAETitle, contexts, signal, timeouts: probeTimeouts });
+  const association = await openAssociation({ ...await peerOf(destination), contexts, signal, timeouts: probeTimeouts });
   try {
     const status = association.contexts.length === 0 ? 0 : await echoOn(association);
     if (status !== 0) throw new Error(`C-ECHO was answered by ${describeStatus(status)}`);
@@ -48,19 +46,19 @@ export const createDicomProbe = (ownAETitle: string): Probe<DicomDestination> =>
 };
 
 /** By C-FIND at IMAGE level. */
-export const createDicomReadBack = (ownAETitle: string): ReadBack<DicomDestination> =>
-  async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, { studyInstanceUID, seriesInstanceUIDs }, signal) => {
+export const createDicomReadBack = (peerOf: PeerOf): ReadBack<DicomDestination> =>
+  async (destination, { studyInstanceUID, seriesInstanceUIDs }, signal) => {
     try {
-      return await findInstances({ host, port, calledAETitle, callingAETitle }, studyInstanceUID, seriesInstanceUIDs, { signal });
+      return await findInstances(await peerOf(destination), studyInstanceUID, seriesInstanceUIDs, { signal });
     } catch (error) {
       throw isAboutPeer(error) || error instanceof QueryRefused ? new DestinationUnavailable(error.message, { cause: error }) : error;
     }
   };
 
 /** By N-EVENT-REPORT. */
-export const createDicomReporter = (ownAETitle: string): Reporter => async ({ host, port, calledAETitle, callingAETitle = ownAETitle }, report, signal) => {
+export const createDicomReporter = (peerOf: PeerOf): Reporter => async (requestor, report, signal) => {
   try {
-    return await reportCommitment({ host, port, calledAETitle, callingAETitle }, report, { signal });
+    return await reportCommitment(await peerOf(requestor), report, { signal });
   } catch (error) {
     throw isAboutPeer(error) || error instanceof CommitmentNotAccepted ? new DestinationUnavailable(error.message, { cause: error }) : error;
   }

@@ -1,5 +1,5 @@
 import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { applicationContextUID, implementationClassUID, implementationVersionName } from '../../dicom/uid.ts';
 import { isAETitle } from '../upper-layer/negotiation.ts';
 import type { RoleSelection } from '../upper-layer/items.ts';
@@ -29,7 +29,6 @@ export interface ScuOptions {
   readonly timeouts?: Partial<ScuTimeouts>;
   /** Our Maximum Length Received in bytes, PDU header excluded (PS3.8 D.1). */
   readonly maxLengthBytes?: number;
-  readonly tls?: ConnectionOptions;
   /** Aborts the association; what waits then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }

@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import type { AbortIndication } from '../upper-layer/primitives.ts';
 import type { AssociateReject } from '../upper-layer/pdu.ts';
 
@@ -8,6 +9,8 @@ export interface Peer {
   /** Ours. 1–16 characters (PS3.5 6.2). */
   readonly callingAETitle: string;
   readonly calledAETitle: string;
+  /** Set when it is called by TLS (PS3.15 B.12; `readClientTls`). */
+  readonly tls?: ConnectionOptions;
 }
 
 /** `CALLED at host:port (calling as CALLING)`: how errors name a peer. */
@@ -47,12 +50,28 @@ export class AssociationAborted extends Error {
   }
 }
 
+/** What stops a TLS handshake, by the codes of Node and OpenSSL. */
+const tlsMeanings: readonly (readonly [code: RegExp, meaning: string])[] = [
+  [/^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT.*|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED)$/, 'its certificate is not of the CA that is trusted here'],
+  [/^CERT_HAS_EXPIRED$/, 'its certificate has expired'],
+  [/^CERT_NOT_YET_VALID$/, 'its certificate is not valid yet'],
+  [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/, 'it does not speak TLS on this port'],
+  [/^ERR_SSL_.*ALERT_(CERTIFICATE_REQUIRED|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|HANDSHAKE_FAILURE)$/, 'it refuses our certificate, or asks for one that we were not given'],
+];
+
+function whyUnreachable(cause: unknown): string {
+  if (!(cause instanceof Error)) return 'the connection was closed';
+  const { code } = cause as { readonly code?: unknown };
+  const meaning = typeof code === 'string' ? tlsMeanings.find(([pattern]) => pattern.test(code))?.[1] : undefined;
+  return meaning === undefined ? cause.message : `${meaning} (${String(code)})`;
+}
+
 /** No connection came about. */
 export class PeerUnreachable extends Error {
   override readonly name = 'PeerUnreachable';
 
   constructor(peer: Peer, cause: unknown) {
-    super(`${describePeer(peer)} cannot be reached: ${cause instanceof Error ? cause.message : 'the connection was closed'}`, { cause });
+    super(`${describePeer(peer)} cannot be reached: ${whyUnreachable(cause)}`, { cause });
   }
 }
 

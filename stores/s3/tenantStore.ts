@@ -14,10 +14,15 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'has to be 1 
 
 const policy = { maxAssociations: z.int().min(1).max(64).optional(), confirmation: z.enum(['status', 'readBack']).optional() };
 
+/** A file in one folder: no path leads out of it. */
+const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'has to be the name of a file, without a folder');
+const tls = z.strictObject({ caFile: fileName.optional(), certFile: fileName.optional(), keyFile: fileName.optional(), serverName: z.string().min(1).max(253).optional() })
+  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), 'needs certFile and keyFile together');
+
 const destination = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('dicom'), destinationId: name, gatewayId, host: z.string().min(1), port: z.int().min(1).max(65535),
-    calledAETitle: aeTitle, callingAETitle: aeTitle.optional(), ...policy,
+    calledAETitle: aeTitle, callingAETitle: aeTitle.optional(), tls: tls.optional(), ...policy,
   }),
   z.strictObject({
     kind: z.literal('dicomweb'), destinationId: name, authorization: z.string().optional(), ...policy,

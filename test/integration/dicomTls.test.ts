@@ -1,33 +1,14 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { promisify } from 'node:util';
 import { aGatewayProcess, type GatewayProcess } from '../support/gatewayProcess.ts';
 import { runPeer, runScript, testPeers } from '../support/peers.ts';
+import { makePublicKeys } from '../support/publicKeys.ts';
 import { eventually } from '../support/stack.ts';
 import { aFile } from '../unit/api/support.ts';
 import { aFolder, removeFolders } from '../unit/spool/support.ts';
-
-const run = promisify(execFile);
-
-/** A CA, and what it signed: `gateway`, `modality`; `stranger` is signed by nobody that is trusted. */
-async function aPublicKeyInfrastructure(): Promise<string> {
-  const folder = await aFolder();
-  const openssl = (...args: readonly string[]) => run('openssl', [...args], { cwd: folder });
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const selfSigned = (name: string) => openssl('req', '-x509', ...newKey, '-days', '2', '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.pem`);
-  await selfSigned('ca');
-  await selfSigned('stranger');
-  await writeFile(path.join(folder, 'names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
-  for (const name of ['gateway', 'modality', 'renewed']) {
-    await openssl('req', ...newKey, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
-    await openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'names', '-out', `${name}.pem`);
-  }
-  return folder;
-}
 
 describe('the TLS listener of the gateway (PS3.15 B.12)', function () {
   this.timeout(120_000);
@@ -38,7 +19,8 @@ describe('the TLS listener of the gateway (PS3.15 B.12)', function () {
   const file = (name: string): string => path.join(pki, name);
 
   before(async () => {
-    pki = await aPublicKeyInfrastructure();
+    pki = await aFolder();
+    await makePublicKeys(pki, ['gateway', 'modality', 'renewed']);
     gateway = await aGatewayProcess(await aFolder(), {
       PACS_DICOM_PORT: 'off', PACS_DICOM_TLS_PORT: '0', PACS_DICOM_TLS_KEY_FILE: file('gateway.key'), PACS_DICOM_TLS_CERT_FILE: file('gateway.pem'),
       PACS_DICOM_TLS_CA_FILE: file('ca.pem'),

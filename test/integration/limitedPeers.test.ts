@@ -6,6 +6,7 @@ import { createTranscoder } from '../../codecs/transcoder.ts';
 import { parseFileMeta } from '../../dicom/part10/fileMeta.ts';
 import { explicitVRLittleEndian, implicitVRLittleEndian, transferSyntax } from '../../dicom/transferSyntaxes.ts';
 import type { InstanceToSend, SendResult } from '../../stores/ports.ts';
+import { createPeerOf } from '../../workers/dicomPeer.ts';
 import { createDicomProbe, createDicomSender } from '../../workers/dicomSender.ts';
 import { Transcodings } from '../../workers/transcodings.ts';
 import { freePort, removeTempFolders, runScript, startPeer, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
@@ -25,7 +26,8 @@ describe('destinations that take few transfer syntaxes', function () {
   this.timeout(240_000);
   const peers = testPeers();
   const codecs = createTranscoder({ threads: 2 });
-  const sender = createDicomSender('PACS', new Transcodings({ codecs, threads: 2, maxBytes: 512 * 1024 * 1024 }));
+  const peerOf = createPeerOf({ ownAETitle: 'PACS', tlsDir: undefined });
+  const sender = createDicomSender(peerOf, new Transcodings({ codecs, threads: 2, maxBytes: 512 * 1024 * 1024 }));
   const running: PeerProcess[] = [];
   let files: readonly RealFile[];
   before(async () => { files = (await realFiles(peers().python)).filter(({ storable }) => storable); });
@@ -42,7 +44,7 @@ describe('destinations that take few transfer syntaxes', function () {
     Array.fromAsync(sender.send(destination, list.map(toSend), new AbortController().signal));
   const started = async (peer: PeerProcess, destination: ReturnType<typeof destinationAt>): Promise<void> => {
     running.push(peer);
-    await eventually('it answers', () => createDicomProbe('PACS')(destination, new AbortController().signal).then(() => true, () => false));
+    await eventually('it answers', () => createDicomProbe(peerOf)(destination, new AbortController().signal).then(() => true, () => false));
   };
   const sampleFiles = (): readonly RealFile[] => samples.map((name) => files.find(({ file }) => path.basename(file) === name)!);
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { TenantConfig } from '../../domain/tenant.ts';
+import type { DestinationTls, TenantConfig } from '../../domain/tenant.ts';
 import { VersionConflict, type TenantStore } from '../../stores/ports.ts';
 import { aTenant } from '../support/aStudy.ts';
 
@@ -42,6 +42,18 @@ export function tenantStoreSuite(name: string, make: (context: Mocha.Context) =>
       await assert.rejects(tenants.put(config, undefined), VersionConflict);
       await assert.rejects(tenants.put(aConfig(aTenant()), etag), VersionConflict);
       assert.deepEqual((await tenants.get(config.tenantId))?.value.rules, []);
+    });
+
+    it('takes TLS files of a destination by name alone, and a certificate only with its key', async () => {
+      const dicom = { kind: 'dicom', destinationId: 'ws', gatewayId: 'gw1', host: 'ws', port: 2762, calledAETitle: 'WS' } as const;
+      const withTls = (tls: DestinationTls): TenantConfig => aConfig(aTenant(), { destinations: [{ ...dicom, tls }], rules: [] });
+      const whole = withTls({ caFile: 'ca.pem', certFile: 'gw1.pem', keyFile: 'gw1.key', serverName: 'ws.hospital.example' });
+
+      await tenants.put(whole, undefined);
+
+      assert.deepEqual((await tenants.get(whole.tenantId))?.value, whole);
+      for (const caFile of ['../ca.pem', '/etc/ssl/ca.pem', '.', '']) await assert.rejects(tenants.put(withTls({ caFile }), undefined), /tls\.caFile: has to be the name of a file/);
+      await assert.rejects(tenants.put(withTls({ certFile: 'gw1.pem' }), undefined), /certFile and keyFile together/);
     });
 
     it('refuses a configuration that cannot be, naming every fault', async () => {

@@ -140,7 +140,8 @@ export const badInputCases: Readonly<Record<string, Case>> = {
     } };
     const told: StoreResult[] = [];
     try {
-      for await (const result of storeInstances({ ...pacs.stack.urls.dicom, calledAETitle: pacs.stack.urls.dicom.aeTitle, callingAETitle: 'BAD' }, [good, half])) told.push(result);
+      const { host, port, aeTitle } = pacs.stack.urls.dicom;
+      for await (const result of storeInstances({ host, port, calledAETitle: aeTitle, callingAETitle: 'BAD' }, [good, half])) told.push(result);
     } catch {
       // The association is gone with the sender.
     }

@@ -29,20 +29,26 @@ describe('an association over TLS (PS3.15 B.12)', () => {
   it('answers C-ECHO of a peer that trusts the certificate', async () => {
     const { port } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert } } });
 
-    assert.equal(await echo(peerAt(port), { tls: { ca: cert } }), 0);
+    assert.equal(await echo({ ...peerAt(port), tls: { ca: cert } }), 0);
   });
 
   it('does not come about for a peer that does not trust it', async () => {
     const { port } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert } } });
 
-    await assert.rejects(echo(peerAt(port), { tls: {} }), PeerUnreachable);
+    await assert.rejects(echo({ ...peerAt(port), tls: {} }), (error) => error instanceof PeerUnreachable && /its certificate is not of the CA that is trusted here/.test(error.message));
+  });
+
+  it('does not come about with a peer that speaks without TLS, which is said', async () => {
+    const { port } = await aDicomServer({ limits: { artimTimeoutMs: 200 } });
+
+    await assert.rejects(echo({ ...peerAt(port), tls: { ca: cert } }), (error) => error instanceof PeerUnreachable && /does not speak TLS|disconnected before secure TLS/.test(error.message));
   });
 
   it('asks for a client certificate when the listener is told to', async () => {
     const { port } = await aDicomServer({ port: undefined, tls: { port: 0, options: { key, cert, ca: cert, requestCert: true, rejectUnauthorized: true } } });
 
-    assert.equal(await echo(peerAt(port), { tls: { ca: cert, key, cert } }), 0);
-    await assert.rejects(echo(peerAt(port), { tls: { ca: cert } }));
+    assert.equal(await echo({ ...peerAt(port), tls: { ca: cert, key, cert } }), 0);
+    await assert.rejects(echo({ ...peerAt(port), tls: { ca: cert } }));
   });
 
   it('closes the connection of a peer that speaks without TLS, and logs it', async () => {

@@ -6,6 +6,7 @@ import { canTranscode } from '../../../codecs/syntaxes.ts';
 import { parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { explicitVRLittleEndian, implicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
 import type { InstanceToSend } from '../../../stores/ports.ts';
+import { createPeerOf } from '../../../workers/dicomPeer.ts';
 import { createDicomSender } from '../../../workers/dicomSender.ts';
 import { Transcodings, type TranscodingsValues } from '../../../workers/transcodings.ts';
 import { aDicomServer, closeDicomServers } from '../../support/aDicomServer.ts';
@@ -27,7 +28,7 @@ const madeUp = (more: Partial<TranscodingsValues['codecs']> = {}): TranscodingsV
 const send = (port: number, instances: readonly InstanceToSend[], values: Partial<TranscodingsValues> = {}) => {
   const transcodings = new Transcodings({ codecs: madeUp(), threads: 1, maxBytes: 1_000_000, ...values });
   const destination = { kind: 'dicom', destinationId: 'ws', gatewayId: 'gw1', host: '127.0.0.1', port, calledAETitle: 'PACS' } as const;
-  return Array.fromAsync(createDicomSender('US', transcodings).send(destination, instances, new AbortController().signal));
+  return Array.fromAsync(createDicomSender(createPeerOf({ ownAETitle: 'US', tlsDir: undefined }), transcodings).send(destination, instances, new AbortController().signal));
 };
 /** Accepts contexts in these transfer syntaxes alone. */
 const aServerThatTakes = (...transferSyntaxUIDs: readonly string[]) => aDicomServer({ policy: { services: new Map([[ctImage, { transferSyntaxUIDs }]]) } });
