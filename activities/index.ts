@@ -4,6 +4,7 @@ import { createRecordCommitment } from './commitment/recordCommitment.ts';
 import { createReleaseCommitment } from './commitment/releaseCommitment.ts';
 import { createReportCommitment } from './commitment/reportCommitment.ts';
 import { createTakeCommitment } from './commitment/takeCommitment.ts';
+import { createPutBackPack } from './edge/putBackPack.ts';
 import { createReleasePack } from './edge/releasePack.ts';
 import { createSetAsidePack } from './edge/setAsidePack.ts';
 import { createStagePack } from './edge/stagePack.ts';
@@ -18,6 +19,8 @@ import { createApplyPriority } from './ingest/applyPriority.ts';
 import { createArchivePack } from './ingest/archivePack.ts';
 import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
+import { createExaminePack } from './sweep/examinePack.ts';
+import { createMendPack } from './sweep/mendPack.ts';
 import { createSweepPage } from './sweep/sweepPage.ts';
 import { createVerifyPack } from './sweep/verifyPack.ts';
 import { createRecordAudit } from './recordAudit.ts';
@@ -44,6 +47,7 @@ export interface EdgeActivities {
   readonly findSpooled: ActivityOf<typeof createFindSpooled>;
   readonly reportCommitment: ActivityOf<typeof createReportCommitment>;
   readonly releaseCommitment: ActivityOf<typeof createReleaseCommitment>;
+  readonly putBackPack: ActivityOf<typeof createPutBackPack>;
   readonly moveInstances: ActivityOf<typeof createMoveInstances>;
   readonly sendInstances: ActivityOf<typeof createSendInstances>;
   readonly confirmInstances: ActivityOf<typeof createConfirmInstances>;
@@ -69,6 +73,8 @@ export interface IndexActivities {
   readonly verifyPack: ActivityOf<typeof createVerifyPack>;
   readonly judgeCommitment: ActivityOf<typeof createJudgeCommitment>;
   readonly recordCommitment: ActivityOf<typeof createRecordCommitment>;
+  readonly examinePack: ActivityOf<typeof createExaminePack>;
+  readonly mendPack: ActivityOf<typeof createMendPack>;
   readonly rebuildAudit: ActivityOf<typeof createRebuildAudit>;
   readonly recordAudit: ActivityOf<typeof createRecordAudit>;
 }

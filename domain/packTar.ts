@@ -1,3 +1,6 @@
+import type { PackedInstance } from './instance.ts';
+import { entryName } from './keys.ts';
+
 /**
  * The tar layout of a pack. Each instance is a pax extended header (POSIX.1-2001, type `x`) holding its
  * SHA-256 as a `comment` record, which tar programs ignore, a ustar header, and the Part 10 file padded to a block. Nothing
@@ -57,6 +60,23 @@ export function parseEntryHeader(bytes: Uint8Array): PackEntry | undefined {
   const record = /^83 comment=sha256:([0-9a-f]{64})\n$/.exec(decoder.decode(bytes.subarray(blockBytes, blockBytes + recordLength)));
   if (pax?.type !== 'x' || file?.type !== '0' || !record?.[1]) return undefined;
   return { name: file.name, lengthBytes: file.lengthBytes, sha256: record[1] };
+}
+
+/** A piece of a pack's tar: what stands before an instance, the instance, or zeros behind it and at the end. */
+export type PackSpan = { readonly lengthBytes: number } & (
+  | { readonly kind: 'header'; readonly instance: PackedInstance; readonly bytes: Uint8Array }
+  | { readonly kind: 'instance'; readonly instance: PackedInstance }
+  | { readonly kind: 'zeros' });
+
+/** All of a pack's tar, in order and without gaps: with the instances' bytes it can be made again, the same to the last byte. */
+export function* packSpans(instances: readonly PackedInstance[]): Generator<PackSpan> {
+  for (const instance of instances) {
+    const { sopInstanceUID, lengthBytes, sha256 } = instance;
+    yield { kind: 'header', instance, lengthBytes: entryHeaderBytes, bytes: encodeEntryHeader({ name: entryName(sopInstanceUID), lengthBytes, sha256 }) };
+    yield { kind: 'instance', instance, lengthBytes };
+    yield { kind: 'zeros', lengthBytes: paddedLength(lengthBytes) - lengthBytes };
+  }
+  yield { kind: 'zeros', lengthBytes: endOfArchiveBytes };
 }
 
 /** POSIX.1-1988 ustar fields, as [offset, length]. */

@@ -23,6 +23,17 @@ export interface IndexDifferences {
   readonly foreignCount: number;
 }
 
+/** What became of asking one source for a damaged pack: put back, or why not, as the end of a sentence about the source. */
+export type HealAttempt = { readonly healed: true } | { readonly healed: false; readonly why: string };
+
+/** A pack as a healing finds it. */
+export interface ExaminedPack {
+  /** What is wrong with it, in words; absent when nothing is. */
+  readonly damage?: string;
+  /** The gateway that took it; absent when it was uploaded by STOW-RS, or nothing tells. */
+  readonly gatewayId?: string;
+}
+
 export interface Holder {
   readonly studyInstanceUID: string;
   readonly packId: string;

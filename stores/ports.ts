@@ -56,6 +56,14 @@ export interface StudyPage {
 export interface ArchiveStore {
   /** Multipart above one part; conditional; verified by checksum. @returns whether the object was there already */
   putPack(pack: PackIdentity, file: PackFile, options?: PutPackOptions): Promise<{ readonly existed: boolean }>;
+  /**
+   * Puts a committed pack's tar in the place of what lies at its key, or lies there no more. The file is read first and compared with the
+   * index; what is sent must have the checksums of that reading. Until the server has all of it, what was there stays. Idempotent; two at
+   * once write the same bytes.
+   *
+   * @throws ContentMismatch when the file is not the pack: nothing has changed
+   */
+  replacePack(index: PackIndex, file: PackFile, options?: PutPackOptions): Promise<void>;
   putHeaders(pack: PackIdentity, headers: readonly InstanceHeader[], signal?: AbortSignal): Promise<void>;
   /** @returns undefined when the pack has no header file */
   getHeaders(pack: PackIdentity, signal?: AbortSignal): Promise<readonly InstanceHeader[] | undefined>;

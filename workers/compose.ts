@@ -8,6 +8,7 @@ import { createRecordCommitment } from '../activities/commitment/recordCommitmen
 import { createReleaseCommitment } from '../activities/commitment/releaseCommitment.ts';
 import { createReportCommitment } from '../activities/commitment/reportCommitment.ts';
 import { createTakeCommitment } from '../activities/commitment/takeCommitment.ts';
+import { createPutBackPack } from '../activities/edge/putBackPack.ts';
 import { createReleasePack } from '../activities/edge/releasePack.ts';
 import { createSetAsidePack } from '../activities/edge/setAsidePack.ts';
 import { createStagePack } from '../activities/edge/stagePack.ts';
@@ -22,6 +23,8 @@ import { createApplyPriority } from '../activities/ingest/applyPriority.ts';
 import { createArchivePack } from '../activities/ingest/archivePack.ts';
 import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
+import { createExaminePack } from '../activities/sweep/examinePack.ts';
+import { createMendPack } from '../activities/sweep/mendPack.ts';
 import { createSweepPage } from '../activities/sweep/sweepPage.ts';
 import { createVerifyPack } from '../activities/sweep/verifyPack.ts';
 import { createRecordAudit } from '../activities/recordAudit.ts';
@@ -91,6 +94,8 @@ const indexActivities = ({ config, stores, client }: Deps): IndexActivities => (
   settleStudy: alive(createSettleStudy({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), now })),
   sweepPage: createSweepPage({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), bytesPerSecond: config.sweepBytesPerSecond, now }),
   verifyPack: createVerifyPack({ ...stores, bytesPerSecond: config.sweepBytesPerSecond }),
+  examinePack: createExaminePack({ ...stores, bytesPerSecond: config.sweepBytesPerSecond }),
+  mendPack: createMendPack(stores),
   chooseInstance: alive(createChooseInstance(stores)),
   indexStudy: alive(createIndexStudy({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), now })),
   dropIndex: createDropIndex(stores),
@@ -125,6 +130,7 @@ const edgeActivities = ({ config, stores, codecs }: Deps, edge: Edge): EdgeActiv
     stagePack: createStagePack({ spool, archive: stores.archive, readHeaders: readPackHeaders }),
     releasePack: createReleasePack({ spool }),
     setAsidePack: createSetAsidePack({ spool }),
+    putBackPack: createPutBackPack({ spool, archive: stores.archive }),
     takeCommitment: alive(createTakeCommitment({ ...stores, desk })),
     findSpooled: alive(createFindSpooled({ ...stores, desk })),
     reportCommitment: createReportCommitment({ ...stores, desk, report: createDicomReporter(peerOf), firstRetryMs: config.firstRetryMs }),

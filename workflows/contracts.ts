@@ -266,7 +266,7 @@ export interface SweepTenantInput {
   readonly carried?: { readonly side: 'archive' | 'index'; readonly cursor: string | undefined; readonly startedAt: string; readonly counts: SweepCounts; readonly damaged: readonly PackIdentity[] };
 }
 
-/** Result of `sweepTenant`: what was looked at, and what was not as the archive has it. */
+/** What a sweep looked at, and what was not as the archive has it. */
 export interface SweepCounts {
   readonly studyCount: number;
   readonly packCount: number;
@@ -281,6 +281,12 @@ export interface SweepCounts {
   readonly rewrittenCount: number;
   /** Instances that two studies held, and this one gave up. */
   readonly doublyHeldCount: number;
+}
+
+/** Result of `sweepTenant`. */
+export interface SweepResult extends SweepCounts {
+  /** Damaged packs that were put back from a copy. */
+  readonly healedCount: number;
 }
 
 /** Input of `reindexTenant`: one admin's request. */

@@ -67,5 +67,6 @@ export function openEdge({ tenantId, gatewayId }: { readonly tenantId: string; r
   };
 }
 
-const neverStarted = (error: unknown): boolean =>
+/** No worker took the task within its time. */
+export const neverStarted = (error: unknown): boolean =>
   error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'SCHEDULE_TO_START';

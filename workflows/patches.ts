@@ -7,4 +7,6 @@ export const patches = {
   settleBeforeRoutes: 'settle-before-routes',
   /** retrieveStudy records who asked and how it ended, and names what it did not get to. */
   recordedMoves: 'recorded-moves',
+  /** sweepTenant asks the sources of a damaged pack before a person; before, it verified it again and parked. */
+  healDamagedPacks: 'heal-damaged-packs',
 } as const;

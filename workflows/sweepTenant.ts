@@ -1,10 +1,12 @@
-import { continueAsNew, proxyActivities, workflowInfo } from '@temporalio/workflow';
+import { continueAsNew, patched, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import type { IndexActivities } from '../activities/index.ts';
 import { auditOfPark } from '../domain/audit.ts';
 import { shareOfDay } from '../domain/sweep.ts';
-import { taskQueues, type SweepCounts, type SweepTenantInput } from './contracts.ts';
+import { taskQueues, type SweepCounts, type SweepResult, type SweepTenantInput } from './contracts.ts';
 import { openFlowBoard } from './flowState.ts';
+import { healPacks } from './healPacks.ts';
 import { openParkingLot } from './park.ts';
+import { patches } from './patches.ts';
 
 const studiesPerPage = 50;
 const maxHistoryEvents = 2000;
@@ -20,14 +22,15 @@ type Progress = NonNullable<SweepTenantInput['carried']>;
 
 /**
  * Compares a tenant's index with its archive and a share of the packs with their digests, page by page: first the archive's studies, then
- * those that only the index has. What differs is written again by each study's own flow; a damaged pack waits for a person here.
+ * those that only the index has. What differs is written again by each study's own flow; a damaged pack is healed, or waits for a person here.
  * Goes on at its page when a worker dies. History: about 6 events a page of 50 studies.
  */
-export async function sweepTenant(input: SweepTenantInput): Promise<SweepCounts> {
+export async function sweepTenant(input: SweepTenantInput): Promise<SweepResult> {
   const { tenantId } = input;
   let at: Progress = input.carried ?? { side: 'archive', cursor: undefined, startedAt: new Date().toISOString(), counts: none, damaged: [] };
   const { workflowId: flowId } = workflowInfo();
-  const board = openFlowBoard(() => ({ ...at.counts }));
+  let healedCount = 0;
+  const board = openFlowBoard(() => ({ ...at.counts, healedCount }));
   const parking = openParkingLot(board, (event) => recordAudit([auditOfPark({ tenantId, flowId }, event)]));
   const share = shareOfDay(new Date(at.startedAt), input.verifyDays);
   const settledBefore = new Date(Date.parse(at.startedAt) - input.settleMs).toISOString();
@@ -41,12 +44,14 @@ export async function sweepTenant(input: SweepTenantInput): Promise<SweepCounts>
       await continueAsNew<typeof sweepTenant>({ ...input, carried: at });
     }
   }
-  board.say(`${at.counts.studyCount} studies were swept; ${at.damaged.length} damaged packs are verified again.`);
-  await Promise.all(at.damaged.map((pack) => parking.run('Verifying', () => verifyPack(pack))));
+  const heals = () => board.say(`${at.counts.studyCount} studies were swept; ${healedCount} of ${at.damaged.length} damaged packs are healed.`);
+  heals();
+  if (patched(patches.healDamagedPacks)) await healPacks(at.damaged, { tenantId, flowId, parking, onHealed: () => { healedCount++; heals(); } });
+  else await Promise.all(at.damaged.map((pack) => parking.run('Verifying', () => verifyPack(pack))));
   await parking.settled();
   const { studyCount, rewrittenCount, verifiedCount, packCount, damagedCount } = at.counts;
-  board.close('DONE', `${studyCount} studies were swept, ${rewrittenCount} written again; ${verifiedCount} of ${packCount} packs were verified, ${damagedCount} were damaged.`);
-  return at.counts;
+  board.close('DONE', `${studyCount} studies were swept, ${rewrittenCount} written again; ${verifiedCount} of ${packCount} packs were verified, ${damagedCount} were damaged and ${healedCount} of these healed.`);
+  return { ...at.counts, healedCount };
 }
 
 const added = (a: SweepCounts, b: SweepCounts): SweepCounts =>

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { SearchAttributeType, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { isTenantId, priorities } from '../../domain/tenant.ts';
-import { searchAttributes, taskQueues, type SweepCounts, type SweepTenantInput } from '../../workflows/contracts.ts';
+import { searchAttributes, taskQueues, type SweepResult, type SweepTenantInput } from '../../workflows/contracts.ts';
 import { sweepWorkflowId } from '../../workflows/ids.ts';
 import type { InfraConfig } from '../config.ts';
 import { liveStack } from '../native/claim.ts';
@@ -25,7 +25,7 @@ export async function sweep(config: InfraConfig, args: readonly string[]): Promi
   const connection = await Connection.connect({ address });
   try {
     const client = new Client({ connection, namespace: NAMESPACE });
-    const handle = await client.workflow.start<(given: SweepTenantInput) => Promise<SweepCounts>>('sweepTenant', {
+    const handle = await client.workflow.start<(given: SweepTenantInput) => Promise<SweepResult>>('sweepTenant', {
       workflowId: sweepWorkflowId(tenantId, randomUUID()), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays, settleMs }],
       staticSummary: `Sweep of tenant ${tenantId}`, priority: { priorityKey: priorities.bulk, fairnessKey: tenantId },
       typedSearchAttributes: new TypedSearchAttributes([searchAttributes.tenantId, searchAttributes.flowState].map((name, at) =>

@@ -14,6 +14,7 @@ import { ContentMismatch, StoreError } from '../errors.ts';
 import {
   VersionConflict, type ArchiveStore, type AuditLog, type CircuitStore, type CommitmentStore, type DeliveryStore, type PackFile, type PutPackOptions, type StudyPage, type TenantStore, type Versioned,
 } from '../ports.ts';
+import { provePack } from '../packs/packProof.ts';
 import { isTenantId } from '../../domain/tenant.ts';
 import { parseTenantConfig } from '../s3/tenantStore.ts';
 
@@ -59,6 +60,11 @@ export class MemoryArchive implements ArchiveStore {
     this.packs.set(key, Buffer.concat([...parts].sort(([a], [b]) => a - b).map(([, part]) => part)));
     this.uploads.delete(uploadId);
     return { existed: false };
+  }
+
+  async replacePack(index: PackIndex, file: PackFile, options: PutPackOptions = {}): Promise<void> {
+    await provePack(file, index, [{ lengthBytes: file.lengthBytes }], options.signal);
+    this.packs.set(packKey(index, 'tar'), Buffer.from(await file.read(0, file.lengthBytes)));
   }
 
   async putHeaders(pack: PackIdentity, headers: readonly InstanceHeader[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../../domain/choice.ts';
 import { inCommitOrder } from '../../domain/documents.ts';
 import type { InstanceHeader } from '../../domain/instance.ts';
@@ -9,10 +9,11 @@ import { concurrently } from '../concurrently.ts';
 import { inContext, StoreError, type StoreContext } from '../errors.ts';
 import { gunzipJson, gunzipLines, gzipJson, gzipLines } from './jsonLines.ts';
 import { LruCache } from '../lru.ts';
-import { partBuffers, partBytes, readFully, sameLengthExists, uploadInParts, type Upload } from './packUpload.ts';
+import { provePack } from '../packs/packProof.ts';
+import { checksumOf, partBuffers, partBytes, partsOf, readFully, sameLengthExists, uploadInParts, type Upload } from './packUpload.ts';
 import type { ArchiveStore } from '../ports.ts';
 import type { Bucket } from './s3.ts';
-import { discard, listFolders, listKeys, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
+import { abortable, discard, listFolders, listKeys, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
 
 export interface ArchiveStoreValues {
   readonly s3: S3Client;
@@ -35,6 +36,10 @@ export function createArchiveStore({ s3, bucket: name, cacheBytes = 32 * 1024 * 
     putPack(pack, file, options = {}) {
       const at = context(pack, 'tar');
       return inContext('Storing a pack', at, () => putFile({ ...at, bucket, file, options }), options.signal);
+    },
+    replacePack(index, file, options = {}) {
+      const at = context(index, 'tar');
+      return inContext('Replacing a damaged pack', at, () => replaceFile(index, { ...at, bucket, file, options }), options.signal);
     },
     putHeaders(pack, headers, signal) {
       const at = context(pack, 'headers');
@@ -88,6 +93,17 @@ async function putFile(upload: Upload): Promise<{ readonly existed: boolean }> {
   });
   if (etag === undefined) return { existed: await sameLengthExists(upload) };
   return { existed: false };
+}
+
+/** A file of one part or less is one request here too: S3 keeps all of it or none. */
+async function replaceFile(index: PackIndex, upload: Upload): Promise<void> {
+  const { file, options: { signal }, bucket: { s3, bucket }, key } = upload;
+  const proven = { ...upload, provenSums: await provePack(file, index, partsOf(file.lengthBytes), signal) };
+  if (file.lengthBytes > partBytes) return void await uploadInParts(proven);
+  await partBuffers.lend(async (space) => {
+    const body = await readFully(proven, 0, file.lengthBytes, space);
+    await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: 'application/x-tar', ...checksumOf(proven, 1) }), abortable(signal));
+  });
 }
 
 async function openRange(bucket: Bucket, at: StoreContext, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable> {

@@ -23,12 +23,18 @@ export interface Upload extends StoreContext {
   readonly bucket: Bucket;
   readonly file: PackFile;
   readonly options: PutPackOptions;
+  /**
+   * Set when the file is to take the place of what lies at the key: the CRC-32 that each part had when the file was compared with its
+   * index (base64). S3 refuses a part that has another by now.
+   */
+  readonly provenSums?: readonly string[];
 }
 
 interface Part { readonly number: number; readonly offsetBytes: number; readonly lengthBytes: number }
 
 /**
- * Uploads a file in parts and completes it only when nothing lies at the key. Resumable: what ListParts names of
+ * Uploads a file in parts and completes it only when nothing lies at the key, or, with `provenSums`, in the place of what lies there:
+ * until then that stays as it is. Resumable: what ListParts names of
  * `options.resume` is not sent again, and when that upload is gone (completed or aborted) a new one starts.
  *
  * SeaweedFS 4.48: a part whose CRC-32 does not fit is refused (400 BadDigest) and not kept; CompleteMultipartUpload with
@@ -101,7 +107,9 @@ async function uploadMissing(upload: Upload, uploadId: string, already: Readonly
   return completed;
 }
 
-async function withChecksum(upload: Upload, { offsetBytes, lengthBytes }: Part, done: CompletedPart): Promise<CompletedPart> {
+async function withChecksum(upload: Upload, { number, offsetBytes, lengthBytes }: Part, done: CompletedPart): Promise<CompletedPart> {
+  const proven = upload.provenSums?.[number - 1];
+  if (proven !== undefined) return { ...done, ChecksumCRC32: proven };
   if (done.ChecksumCRC32) return done;
   const checksum = Buffer.alloc(4);
   await partBuffers.lend(async (space) => checksum.writeUInt32BE(crc32(await readFully(upload, offsetBytes, lengthBytes, space))));
@@ -114,21 +122,26 @@ const uploadPart = (upload: Upload, uploadId: string, { number, offsetBytes, len
     upload.options.signal?.throwIfAborted();
     const body = await readFully(upload, offsetBytes, lengthBytes, space);
     const { ETag, ChecksumCRC32 } = await s3.send(new UploadPartCommand({
-      Bucket: bucket, Key: upload.key, UploadId: uploadId, PartNumber: number, Body: body, ChecksumAlgorithm: 'CRC32',
+      Bucket: bucket, Key: upload.key, UploadId: uploadId, PartNumber: number, Body: body, ...checksumOf(upload, number),
     }), abortable(upload.options.signal));
     if (!ETag) throw new Error(`S3 took part ${number} without an ETag`);
     return completedPart(number, ETag, ChecksumCRC32);
   });
 
+/** Of the bytes that are sent, or the proven one, which they then must have. */
+export const checksumOf = ({ provenSums }: Upload, number: number): { readonly ChecksumAlgorithm: 'CRC32' } | { readonly ChecksumCRC32: string } =>
+  (provenSums === undefined ? { ChecksumAlgorithm: 'CRC32' } : { ChecksumCRC32: provenSums[number - 1]! });
+
 async function complete(upload: Upload, uploadId: string, parts: readonly CompletedPart[]): Promise<{ readonly existed: boolean }> {
   const { s3, bucket } = upload.bucket;
   try {
     await s3.send(new CompleteMultipartUploadCommand({
-      Bucket: bucket, Key: upload.key, UploadId: uploadId, IfNoneMatch: '*', MultipartUpload: { Parts: [...parts] },
+      Bucket: bucket, Key: upload.key, UploadId: uploadId, ...(upload.provenSums ? {} : { IfNoneMatch: '*' }), MultipartUpload: { Parts: [...parts] },
     }), abortable(upload.options.signal));
     return { existed: false };
   } catch (error) {
-    if (!isConditionFailed(error) && statusOf(error) !== 404) throw error;
+    // What lies there is no proof that this upload was completed: the next attempt starts anew.
+    if (upload.provenSums || (!isConditionFailed(error) && statusOf(error) !== 404)) throw error;
     const existed = await sameLengthExists(upload);
     if (!existed) throw error;
     await abort(upload, uploadId);

@@ -4,7 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { indexNames, parsePackKey, studyPrefix } from '../../domain/keys.ts';
 import { createS3, type Bucket } from '../../stores/s3/s3.ts';
 import { readObject, writeObject } from '../../stores/s3/s3Objects.ts';
-import { taskQueues, type SweepCounts, type SweepTenantInput } from '../../workflows/contracts.ts';
+import { taskQueues, type SweepResult, type SweepTenantInput } from '../../workflows/contracts.ts';
 import { sweepWorkflowId } from '../../workflows/ids.ts';
 import { aUID } from '../support/aStudy.ts';
 import { ctInstances, sendUntilItBreaks } from '../support/sender.ts';
@@ -18,7 +18,7 @@ describe('a sweep', function () {
   let connection: Connection;
   // A PACS of its own: the worker is killed, and nobody else's flows should wait for that.
   before(async () => {
-    pacs = await startPacs();
+    pacs = await startPacs({ env: { PACS_SPOOL_KEEP_HOURS: '0' } });
     bucket = createS3(s3ValuesOf(pacs.stack.env));
     connection = await Connection.connect({ address: pacs.stack.urls.temporalAddress });
   });
@@ -28,7 +28,7 @@ describe('a sweep', function () {
     await pacs?.stop();
   });
 
-  const startSweep = () => new Client({ connection, namespace: 'pacs' }).workflow.start<(input: SweepTenantInput) => Promise<SweepCounts>>('sweepTenant',
+  const startSweep = () => new Client({ connection, namespace: 'pacs' }).workflow.start<(input: SweepTenantInput) => Promise<SweepResult>>('sweepTenant',
     { workflowId: sweepWorkflowId(pacs.tenantId, aUID()), taskQueue: taskQueues.core, args: [{ tenantId: pacs.tenantId, verifyDays: 1, settleMs: 0 }] });
   const tarOf = async (study: string): Promise<string> => {
     const { Contents = [] } = await bucket.s3.send(new ListObjectsV2Command({ Bucket: bucket.bucket, Prefix: studyPrefix(pacs.tenantId, study) }));
@@ -72,6 +72,7 @@ describe('a sweep', function () {
     }, 120_000);
 
     assert.ok([flipped, gone].every((study) => parked.sentence!.includes(study)), parked.sentence);
+    assert.match(parked.sentence!, /the archive has no intact copy of \d of its 2 instances.*; gateway gw1 does not have it any more/);
     await assert.rejects(api.retrieve(flipped), 'wrong bytes are never a whole answer');
     await assert.rejects(api.retrieve(gone));
     for (const study of [lacking, flipped, gone]) await eventually('the index is as the archive', () => api.isFound(study, 2));
@@ -86,6 +87,7 @@ describe('a sweep', function () {
     assert.ok(retried.ok, `${retried.status}`);
     assert.equal(counts.damagedCount, 2);
     assert.deepEqual([(await api.retrieve(flipped)).length, (await api.retrieve(gone)).length], [2, 2]);
+    assert.equal(counts.healedCount, 0, 'a person did it');
     const { studyCount, packCount, verifiedCount, ...nothing } = await (await startSweep()).result();
     assert.deepEqual([studyCount, packCount, verifiedCount], [3, 3, 3]);
     assert.deepEqual([...new Set(Object.values(nothing))], [0], JSON.stringify(nothing));

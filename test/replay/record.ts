@@ -10,9 +10,9 @@ import { startCommitment } from '../../edge-gateway/commitment/client.ts';
 import { retrievalsOf } from '../../edge-gateway/retrievalClient.ts';
 import { taskQueues, type ChooseCurrentInput } from '../../workflows/contracts.ts';
 import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, replayWorkflowId, retrieveWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
-import { aRoute, anAssociation, flowOf } from '../workflows/flows.ts';
+import { aRoute, aSweep, anAssociation, flowOf } from '../workflows/flows.ts';
 import { startTemporal, type Temporal } from '../workflows/server.ts';
-import { aSite, until } from '../workflows/site.ts';
+import { aDamagedArchive, aSite, until } from '../workflows/site.ts';
 import { aStudyOf } from '../workflows/studies.ts';
 
 /**
@@ -151,21 +151,13 @@ const recordings: Readonly<Record<string, Recording>> = {
     return server.client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
   },
   'sweepTenant-damaged': async (server) => {
-    let isDamaged = true;
-    const { tenantId } = aSite({
-      sweepPage: async ({ side, ...input }) => ({ damaged: side === 'archive' ? [{ tenantId: input.tenantId, studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1', packId: 'a'.repeat(64) }] : [],
-        counts: { studyCount: 1, packCount: 1, verifiedCount: 1, damagedCount: 1, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 } }),
-      verifyPack: async ({ packId }) => {
-        if (isDamaged) throw permanent('PackDamaged', `Pack ${packId.slice(0, 12)}`);
-      },
-    });
-    const handle = await server.client.workflow.start('sweepTenant', { workflowId: sweepWorkflowId(tenantId, 'job-1'), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays: 1, settleMs: 0 }] });
-    const flow = flowOf(handle);
+    const site = aSite(aDamagedArchive(['a'.repeat(64), 'b'.repeat(64)], ({ packId }) => packId.startsWith('b')));
+    await server.openGateway(site.tenantId, site.gatewayId);
+    const flow = await aSweep(server.client, site);
     await flow.reaches('ATTENTION');
-    isDamaged = false;
-    await flow.decide('retry');
+    await flow.decide('skip');
     await flow.result();
-    return handle;
+    return flow.handle;
   },
   'commitStorage-reported': async (server) => {
     let [looks, attempts] = [0, 0];

@@ -6,6 +6,7 @@ import type { InstanceHeader } from '../../domain/instance.ts';
 import type { PackIdentity } from '../../domain/pack.ts';
 import type { ArchiveStore, PackFile } from '../../stores/ports.ts';
 import { aPackIndex, aTenant, aUID } from '../support/aStudy.ts';
+import { aTar, flipped } from '../support/aTar.ts';
 
 export const fileOf = (bytes: Buffer): PackFile => ({
   lengthBytes: bytes.length,
@@ -68,6 +69,62 @@ export function archiveStoreSuite(name: string, make: (context: Mocha.Context) =
       await assert.rejects(archive.putPack(pack, fileOf(randomBytes(3_000))), { name: 'ContentMismatch' });
 
       assert.deepEqual(await buffer(await archive.readRange(pack, 0, 2_000)), bytes);
+    });
+
+    describe('replacing a damaged pack', () => {
+      const committed = async (contents: readonly Buffer[] = []) => {
+        const made = aTar({ instances: [{}, {}], contents });
+        await archive.commitIndex(made.index);
+        return made;
+      };
+      const stored = async ({ index }: ReturnType<typeof aTar>): Promise<Buffer> => buffer(await archive.readRange(index, 0, (await archive.packLengthBytes(index))!));
+
+      for (const [what, damage] of Object.entries({
+        'with a bit that is another': (tar: Buffer) => flipped(tar, 2_000), 'that ends early': (tar: Buffer) => tar.subarray(0, 2_600), 'that is gone': () => undefined,
+      })) {
+        it(`puts a whole one in the place of one ${what}, once and again`, async () => {
+          const made = await committed();
+          const bad = damage(made.tar);
+          if (bad) await archive.putPack(made.index, fileOf(bad));
+
+          for (let time = 0; time < 2; time++) {
+            await archive.replacePack(made.index, fileOf(made.tar));
+            assert.deepEqual(await stored(made), made.tar);
+          }
+        });
+      }
+
+      it('does so for one of several parts, also when two do it at once', async () => {
+        const made = await committed([randomBytes(20 * 1024 * 1024), randomBytes(13 * 1024 * 1024)]);
+        await archive.putPack(made.index, fileOf(flipped(made.tar, 18_000_000)));
+
+        await Promise.all([1, 2].map(() => archive.replacePack(made.index, fileOf(made.tar))));
+
+        assert.ok((await stored(made)).equals(made.tar));
+      });
+
+      it('changes nothing for a copy that differs anywhere', async () => {
+        const made = await committed();
+        const { tar, index } = made;
+        const lies = flipped(tar, 1_600);
+        await archive.putPack(index, fileOf(lies));
+        const places = { 'an entry header': 5, 'an instance': 1_536 + 3, 'the last byte of an instance': 1_536 + 699, 'zeros behind it': 1_536 + 705, 'the end': tar.length - 1 };
+
+        for (const [what, at] of Object.entries(places)) await assert.rejects(archive.replacePack(index, fileOf(flipped(tar, at))), { name: 'ContentMismatch' }, what);
+        for (const copy of [tar.subarray(0, -512), Buffer.concat([tar, Buffer.alloc(512)]), aTar({ instances: [{}, {}] }).tar]) await assert.rejects(archive.replacePack(index, fileOf(copy)), { name: 'ContentMismatch' });
+
+        assert.deepEqual(await stored(made), lies);
+      });
+
+      it('changes nothing when it is cancelled', async () => {
+        const made = await committed();
+        const lies = flipped(made.tar, 1_600);
+        await archive.putPack(made.index, fileOf(lies));
+
+        await assert.rejects(archive.replacePack(made.index, fileOf(made.tar), { signal: AbortSignal.abort() }), { name: 'AbortError' });
+
+        assert.deepEqual(await stored(made), lies);
+      });
     });
 
     it('lists the studies of a tenant page by page, each once, those inside the UID of another too', async () => {

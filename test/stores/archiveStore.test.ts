@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
-import { ListMultipartUploadsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { AbortMultipartUploadCommand, ListMultipartUploadsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { packKey } from '../../domain/keys.ts';
 import { createArchiveStore } from '../../stores/s3/archiveStore.ts';
 import { MemoryArchive } from '../../stores/memory/memoryStores.ts';
@@ -10,6 +10,7 @@ import type { ArchiveStore } from '../../stores/ports.ts';
 import type { Bucket } from '../../stores/s3/s3.ts';
 import { writeObject } from '../../stores/s3/s3Objects.ts';
 import { aPackIndex } from '../support/aStudy.ts';
+import { aTar, flipped } from '../support/aTar.ts';
 import { sharedStores } from '../support/sharedStores.ts';
 import { aPack, archiveStoreSuite, fileOf } from './archiveStore.suite.ts';
 
@@ -54,6 +55,47 @@ describe('ArchiveStore on a real S3 server', () => {
 
     await assert.rejects(put, { name: 'BadDigest' });
     assert.equal(await archive.packLengthBytes(pack), undefined);
+  });
+
+  it('keeps what lies there when a copy changes between its proof and its way', async () => {
+    for (const lengthBytes of [1_000, 20 * 1024 * 1024]) {
+      const { index, tar } = aTar({ contents: [randomBytes(lengthBytes)] });
+      await archive.commitIndex(index);
+      const damaged = flipped(tar, 1_700);
+      await archive.putPack(index, fileOf(damaged));
+      let readBytes = 0;
+      const changing = { ...fileOf(tar), read: async (offset: number, length: number) => {
+        const proven = readBytes >= tar.length;
+        readBytes += length;
+        return (proven ? flipped(tar, 1_800) : tar).subarray(offset, offset + length);
+      } };
+
+      await assert.rejects(archive.replacePack(index, changing), /BadDigest/);
+
+      assert.ok((await buffer(await archive.readRange(index, 0, tar.length))).equals(damaged));
+      const upload = (await bucket.s3.send(new ListMultipartUploadsCommand({ Bucket: bucket.bucket, Prefix: packKey(index, 'tar') }))).Uploads?.[0];
+      if (upload) await bucket.s3.send(new AbortMultipartUploadCommand({ Bucket: bucket.bucket, Key: upload.Key, UploadId: upload.UploadId }));
+    }
+  });
+
+  it('goes on with a replacement that was interrupted, and what lay there stays until its end', async () => {
+    const { index, tar } = aTar({ contents: [randomBytes(40 * 1024 * 1024)] });
+    await archive.commitIndex(index);
+    const damaged = flipped(tar, 20_000_000);
+    await archive.putPack(index, fileOf(damaged));
+    const stop = new AbortController();
+    let progress: { readonly uploadId: string; readonly partsDone: number } | undefined;
+    const first = archive.replacePack(index, fileOf(tar), { signal: stop.signal, onProgress: (made) => {
+      progress = made;
+      if (made.partsDone === 1) stop.abort();
+    } });
+    await assert.rejects(first, { name: 'AbortError' });
+    assert.ok((await buffer(await archive.readRange(index, 0, tar.length))).equals(damaged));
+
+    await archive.replacePack(index, fileOf(tar), { resume: progress });
+
+    assert.ok((await buffer(await archive.readRange(index, 0, tar.length))).equals(tar));
+    assert.equal(await uploadsOf(packKey(index, 'tar')), 0);
   });
 
   it('aborts the upload of a file that is shorter than it was said to be', async () => {

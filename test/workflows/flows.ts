@@ -1,9 +1,9 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { SearchAttributeType, defineSearchAttributeKey, type Workflow } from '@temporalio/common';
 import { associationEndedSignal, packReadySignal, statusQuery, taskQueues, type FlowStatus, type IngestAssociationInput, type PackWork, type RouteStudyInput } from '../../workflows/contracts.ts';
-import { ingestWorkflowId, routeWorkflowId } from '../../workflows/ids.ts';
+import { ingestWorkflowId, routeWorkflowId, sweepWorkflowId } from '../../workflows/ids.ts';
 import type { SpooledPack } from '../../domain/pack.ts';
-import type { ingestAssociation, routeStudy } from '../../workflows/index.ts';
+import type { ingestAssociation, routeStudy, sweepTenant } from '../../workflows/index.ts';
 import { until, type Site } from './site.ts';
 
 const keyword = (name: string) => defineSearchAttributeKey(name, SearchAttributeType.KEYWORD);
@@ -28,6 +28,15 @@ export async function aRoute(client: Client, site: Site, input: Partial<RouteStu
   const handle = await client.workflow.start<typeof routeStudy>('routeStudy', {
     workflowId: routeWorkflowId(site.tenantId, whole.studyInstanceUID, 'all', 1), taskQueue: taskQueues.core, args: [whole],
     typedSearchAttributes: [{ key: keyword('TenantId'), value: site.tenantId }, { key: keyword('FlowState'), value: 'RUNNING' }],
+  });
+  return flowOf(handle);
+}
+
+/** A sweep that reads every pack. */
+export async function aSweep(client: Client, { tenantId }: Site) {
+  const handle = await client.workflow.start<typeof sweepTenant>('sweepTenant', {
+    workflowId: sweepWorkflowId(tenantId, 'job-1'), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays: 1, settleMs: 0 }],
+    typedSearchAttributes: [{ key: keyword('TenantId'), value: tenantId }, { key: keyword('FlowState'), value: 'RUNNING' }],
   });
   return flowOf(handle);
 }

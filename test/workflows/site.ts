@@ -6,7 +6,7 @@ import { createApplyPriority } from '../../activities/ingest/applyPriority.ts';
 import { createRegisterPack } from '../../activities/ingest/registerPack.ts';
 import { createJoinCircuit } from '../../activities/route/joinCircuit.ts';
 import type { AuditEvent } from '../../domain/audit.ts';
-import type { PackOrigin, SpooledPack } from '../../domain/pack.ts';
+import type { PackIdentity, PackOrigin, SpooledPack } from '../../domain/pack.ts';
 import { MemoryTenantStore } from '../../stores/memory/memoryStores.ts';
 import { aTenant, aUID } from '../support/aStudy.ts';
 
@@ -82,6 +82,9 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   sweepPage: async ({ cursor = '0', side }) => ({ damaged: [], counts: { studyCount: 1, packCount: 2, verifiedCount: 1, damagedCount: 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 },
     ...(side === 'archive' && Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
   verifyPack: async () => undefined,
+  examinePack: async () => ({}),
+  mendPack: async () => ({ healed: false, why: 'has no intact copy' }),
+  putBackPack: async () => ({ healed: false, why: 'does not have it any more' }),
   dropIndex: async () => ({ removedCount: 0 }),
   rebuildPage: async ({ limit, cursor = '0' }) => ({ studyCount: limit, instanceCount: 2 * limit, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
   rebuildAudit: async () => ({ eventCount: 7 }),
@@ -97,6 +100,25 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   },
   sendInstances: async () => ({ deliveredCount: 2, refusedCount: 0, alreadyThereCount: 0 }),
 };
+
+/**
+ * Activities of a sweep that finds these packs damaged, each its tar gone.
+ *
+ * @param gatewayHas whether the gateway still has a pack: it is whole then after it was put back
+ */
+export function aDamagedArchive(packIds: readonly string[], gatewayHas: (pack: PackIdentity) => boolean | Promise<boolean>): Pick<Activities, 'sweepPage' | 'examinePack' | 'putBackPack'> {
+  const whole = new Set<string>();
+  return {
+    sweepPage: async ({ side, tenantId }) => ({ damaged: side === 'archive' ? packIds.map((packId) => ({ tenantId, studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1', packId })) : [],
+      counts: { studyCount: 1, packCount: packIds.length, verifiedCount: packIds.length, damagedCount: side === 'archive' ? packIds.length : 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 } }),
+    examinePack: async ({ packId }) => ({ ...(whole.has(packId) ? {} : { damage: 'its tar is gone' }), gatewayId: 'gw1' }),
+    putBackPack: async (pack) => {
+      if (!await gatewayHas(pack)) return { healed: false, why: 'does not have it any more' };
+      whole.add(pack.packId);
+      return { healed: true };
+    },
+  };
+}
 
 const clients = new Set<Client>();
 const tenantClients = new Map<string, Client>();
@@ -119,14 +141,14 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'examinePack', 'mendPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
     'findRoutes', 'findMoveDestination', 'failUnsent', 'sendInstances', 'confirmInstances', 'skipInstances', 'pageReplay', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }
 
 /** For a gateway's queue. */
 export const edgeActivitiesOf = (): object =>
-  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'takeCommitment', 'findSpooled', 'reportCommitment', 'releaseCommitment', 'moveInstances', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
+  Object.fromEntries((['stagePack', 'releasePack', 'setAsidePack', 'putBackPack', 'takeCommitment', 'findSpooled', 'reportCommitment', 'releaseCommitment', 'moveInstances', 'sendInstances', 'confirmInstances', 'probeDestination'] as const).map((name) => [name, dispatch(name)]));
 
 /** Waits until a condition holds; fails with what it is about after ten seconds. */
 export async function until<T>(about: string, probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {

@@ -1,36 +1,22 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { createIndexStudy } from '../../../activities/index/indexStudy.ts';
 import { createSweepPage, type SweepPageInput } from '../../../activities/sweep/sweepPage.ts';
 import { createVerifyPack } from '../../../activities/sweep/verifyPack.ts';
 import { buildStudyDocuments } from '../../../domain/documents.ts';
 import { isInShare, rightfulHolder, shareOfDay } from '../../../domain/sweep.ts';
 import { packKey } from '../../../domain/keys.ts';
-import { encodeEntryHeader, endOfArchive, entryHeaderBytes, paddedLength } from '../../../domain/packTar.ts';
-import type { PackIndex } from '../../../domain/pack.ts';
+import { entryHeaderBytes } from '../../../domain/packTar.ts';
 import { MemoryArchive, MemoryAuditLog } from '../../../stores/memory/memoryStores.ts';
 import { MemoryStudyIndex } from '../../../stores/memory/memoryStudyIndex.ts';
-import { aPackIndex, aTenant, aUID, type PackOptions } from '../../support/aStudy.ts';
+import { aTenant, aUID } from '../../support/aStudy.ts';
+import { aTar as aTarOf, flipped, type TarOptions } from '../../support/aTar.ts';
 import { run, unsettled } from './support.ts';
 
 const tenantId = aTenant();
 
-/** A committed pack with a real tar. */
-function aTar(options: Omit<PackOptions, 'tenantId'> = {}): { readonly index: PackIndex; readonly tar: Buffer } {
-  const plain = aPackIndex({ ...options, tenantId });
-  const blocks: Uint8Array[] = [];
-  let at = 0;
-  const instances = plain.instances.map((instance) => {
-    const bytes = randomBytes(700);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    blocks.push(encodeEntryHeader({ name: `${instance.sopInstanceUID}.dcm`, lengthBytes: bytes.length, sha256 }), bytes, new Uint8Array(paddedLength(bytes.length) - bytes.length));
-    const offsetBytes = at + entryHeaderBytes;
-    at = offsetBytes + paddedLength(bytes.length);
-    return { ...instance, offsetBytes, lengthBytes: bytes.length, sha256 };
-  });
-  const tar = Buffer.concat([...blocks, endOfArchive()]);
-  return { index: { ...plain, instances, lengthBytes: tar.length }, tar };
-}
+const aTar = (options: Omit<TarOptions, 'tenantId'> = {}): ReturnType<typeof aTarOf> => aTarOf({ ...options, tenantId });
 
 async function world(...packs: readonly ReturnType<typeof aTar>[]) {
   const [archive, index, audit] = [new MemoryArchive(), new MemoryStudyIndex(), new MemoryAuditLog()];
@@ -100,7 +86,6 @@ describe('sweepPage', () => {
     }
   });
 
-  const flipped = (tar: Buffer, at: number): Buffer => Buffer.concat([tar.subarray(0, at), Buffer.from([tar[at]! ^ 1]), tar.subarray(at + 1)]);
   const damages: Readonly<Record<string, (tar: Buffer) => Buffer | undefined>> = {
     'a bit of an instance': (tar) => flipped(tar, entryHeaderBytes + 5),
     'a bit of an entry header': (tar) => flipped(tar, 10),
@@ -125,6 +110,28 @@ describe('sweepPage', () => {
       await run(verify, damaged[0]!);
     });
   }
+});
+
+describe('findDamage', () => {
+  it('takes bytes that the server has and never gives for damaged, and waits for a server that is away', async () => {
+    const { archive } = await world(aTar());
+    const [index] = [...archive.indexes.values()];
+    let reads = 0;
+    const breaksOff = async function* () {
+      yield Buffer.alloc(10);
+      throw new Error('socket hang up');
+    };
+    archive.readRange = async () => {
+      if (reads++ === 0) return Readable.from(breaksOff(), { objectMode: false });
+      throw new Error('HTTP 500');
+    };
+    const verify = createVerifyPack({ archive, bytesPerSecond: 1e9, pauseMs: 1 });
+
+    await assert.rejects(run(verify, index!), { type: 'PackDamaged', message: /cannot be read: the server that keeps it answers with an error/ });
+    assert.equal(reads, 2, 'what breaks off is read again');
+    archive.packLengthBytes = async () => { throw new Error('connect ECONNREFUSED'); };
+    await assert.rejects(run(verify, index!), /ECONNREFUSED/);
+  });
 });
 
 describe('sweep rules', () => {
