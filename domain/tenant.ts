@@ -14,10 +14,11 @@ export interface GatewayConfig {
 export type Destination = DicomDestination | DicomWebDestination;
 
 /**
- * When a delivery counts as done: by the status of the send, or only when the destination itself lists the instance
- * (C-FIND at IMAGE level, QIDO-RS). A destination may say success and keep nothing.
+ * When a delivery counts as done: by the status of the send, only when the destination itself lists the instance
+ * (C-FIND at IMAGE level, QIDO-RS), or only when it commits itself to keep it (storage commitment; DICOM destinations alone). A destination may
+ * say success and keep nothing.
  */
-export type Confirmation = 'status' | 'readBack';
+export type Confirmation = 'status' | 'readBack' | 'commitment';
 
 /** What every kind of destination may say. */
 interface DestinationPolicy {

@@ -3,6 +3,7 @@ import { priorities, type Priority } from '../domain/tenant.ts';
 import type { OpenSession } from './services/service.ts';
 import { createCloudArchive } from './cloudArchive.ts';
 import type { CommitmentClient } from './commitment/client.ts';
+import { AskedFolder } from './commitment/asked.ts';
 import { CommitmentFolder } from './commitment/folder.ts';
 import { CommitmentTeller } from './commitment/teller.ts';
 import type { GatewayConfig } from './config.ts';
@@ -65,10 +66,11 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
   const cloud = config.cloud && queryRetrieve({
     archive: createCloudArchive(config.cloud, tenantId), retrieveAETitle: config.dicom.aeTitle, maxMatches: config.maxMatches, tenantId, gatewayId, retrievals, log });
   const commitmentFolder = new CommitmentFolder(config.spool.dir);
+  const asked = new AskedFolder(config.spool.dir);
   const teller = commitments && new CommitmentTeller({ folder: commitmentFolder, client: commitments, clock, log, waitMs: config.commitmentWaitMs });
   const openSession: OpenSession = composeSession([
     openStorageSession({ spool, watermark, log, onAnswer: (status, bytes) => metrics.answered(status, bytes) }), ...cloud?.openers ?? [],
-    ...(teller ? [openCommitment({ folder: commitmentFolder, watermark, tenantId, gatewayId, log, onTaken: () => void teller.tell() })] : [])]);
+    ...(teller ? [openCommitment({ folder: commitmentFolder, asked, watermark, tenantId, gatewayId, log, onTaken: () => void teller.tell() })] : [])]);
   const server = createDicomServer({
     host: dicom.host, port: dicom.port, tls: dicom.tls && { port: dicom.tls.port, options: certificates!.current }, aeTitles: [dicom.aeTitle],
     policy: { callingAETitles: dicom.callingAETitles, acceptPrivateStorage: dicom.acceptPrivateStorage, sendsInstances: cloud !== undefined,
@@ -90,6 +92,7 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
     await watermark.makeRoom();
     if (round % reviewEvery !== 0) return;
     starter.review(spool.records());
+    await asked.prune(clock.now());
     await renewTls();
   });
   const renewTls = async (): Promise<void> => {

@@ -11,7 +11,7 @@ import type { GivenUp, PackIdentity, PackIndex, SpooledPack } from '../domain/pa
 import type { Destination, DicomDestination, TenantConfig } from '../domain/tenant.ts';
 import type { DicomJson } from '../dicom/json.ts';
 import type { MatchOptions } from '../dicom/matching.ts';
-import type { CommitmentReport } from '../dicom/storageCommitment.ts';
+import type { CommitmentReport, CommitmentRequest } from '../dicom/storageCommitment.ts';
 import type { LentRange } from './packs/lentBytes.ts';
 
 /** Where an interrupted upload goes on. Heartbeat details of stagePack. */
@@ -230,6 +230,19 @@ export interface CommitmentDesk {
   findWaiting(sopInstanceUIDs: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   /** The requestor was told, or a person gave it up: the disk may forget the request. Idempotent. */
   remove(transactionUID: string): Promise<void>;
+}
+
+/** Asks DICOM destinations whether they commit themselves to keep instances, as SCU (PS3.4 Annex J). */
+export interface CommitmentAsker {
+  /**
+   * Asks once for each Transaction UID, then looks whether a report came.
+   *
+   * @returns without a report when there is none yet
+   * @throws DestinationUnavailable when it could not be asked, or refused to be
+   */
+  ask(destination: DicomDestination, request: CommitmentRequest, signal: AbortSignal): Promise<{ readonly askedAt: string; readonly report?: CommitmentReport }>;
+  /** The report was written down. Idempotent. */
+  forget(transactionUID: string): Promise<void>;
 }
 
 /** Tells a requestor on an association of ours (PS3.4 J.3.3). @returns the status it answered @throws DestinationUnavailable */

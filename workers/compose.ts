@@ -50,7 +50,7 @@ import { taskQueues } from '../workflows/contracts.ts';
 import { edgeTaskQueue } from '../workflows/ids.ts';
 import type { WorkerConfig, WorkerRole } from './config.ts';
 import { createPeerOf } from './dicomPeer.ts';
-import { createDicomProbe, createDicomReadBack, createDicomReporter, createDicomSender } from './dicomSender.ts';
+import { createDicomAsker, createDicomProbe, createDicomReadBack, createDicomReporter, createDicomSender } from './dicomSender.ts';
 import { Transcodings } from './transcodings.ts';
 
 /** What one Temporal worker polls and runs. */
@@ -111,7 +111,7 @@ const routeActivities = ({ config, stores, client }: Deps): RouteActivities => (
   failUnsent: alive(createFailUnsent(stores)),
   findMoveDestination: createFindMoveDestination(stores),
   sendInstances: createSendInstances({ ...stores, senders: { dicomweb: stores.dicomWebSender }, places: createPlaces(), firstRetryMs: config.firstRetryMs, now }),
-  confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicomweb: readBackDicomWeb }, firstRetryMs: config.firstRetryMs, now }),
+  confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicomweb: readBackDicomWeb }, firstRetryMs: config.firstRetryMs, commitmentTimeoutMs: config.commitmentTimeoutMs, now }),
   skipInstances: createSkipInstances({ ...stores, now }),
   pageReplay: createPageReplay({ ...stores, now }),
   probeDestination: createProbeDestination({ ...stores, probes: { dicomweb: probeDicomWeb } }),
@@ -137,7 +137,8 @@ const edgeActivities = ({ config, stores, codecs }: Deps, edge: Edge): EdgeActiv
     releaseCommitment: alive(createReleaseCommitment({ desk })),
     moveInstances: createMoveInstances({ ...stores, sender, places, now }),
     sendInstances: createSendInstances({ ...stores, senders: { dicom: sender }, places, firstRetryMs: config.firstRetryMs, now }),
-    confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(peerOf) }, firstRetryMs: config.firstRetryMs, now }),
+    confirmInstances: createConfirmInstances({ ...stores, readBacks: { dicom: createDicomReadBack(peerOf) }, asker: createDicomAsker(peerOf, edge.spoolDir),
+      firstRetryMs: config.firstRetryMs, commitmentTimeoutMs: config.commitmentTimeoutMs, now }),
     probeDestination: createProbeDestination({ ...stores, probes: { dicom: createDicomProbe(peerOf) } }),
   };
 };

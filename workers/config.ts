@@ -15,6 +15,8 @@ export interface WorkerConfig {
   readonly edge: { readonly tenantId: string; readonly gatewayId: string; readonly spoolDir: string; readonly keepsPacks: boolean; readonly aeTitle: string; readonly tlsDir: string | undefined } | undefined;
   readonly study: { readonly quietMs: number; readonly closeAfterMs: number };
   readonly firstRetryMs: number;
+  /** How long a destination may take to commit itself before it is asked again. */
+  readonly commitmentTimeoutMs: number;
   /** For instances that a destination takes in another transfer syntax than the stored one. */
   readonly codecs: { readonly threads: number; readonly maxBytes: number };
   /** Set when flows shall stay with the version of the code that started them. */
@@ -60,6 +62,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): W
     codecs: { threads: Math.ceil(positive('PACS_WORKER_CODEC_THREADS', 1)), maxBytes: positive('PACS_WORKER_CODEC_MAX_MB', 512) * 1024 ** 2 },
     sweepBytesPerSecond: positive('PACS_SWEEP_VERIFY_BYTES_PER_SECOND', 20_000_000),
     firstRetryMs: seconds('PACS_ROUTE_RETRY_SECONDS', 30),
+    commitmentTimeoutMs: seconds('PACS_ROUTE_COMMITMENT_SECONDS', 14_400),
   };
   if (problems.length) throw new Error(`The worker cannot start: ${problems.join('; ')}. See infra/env.example.`);
   return config;

@@ -3,13 +3,14 @@ import { describeStatus, resend, statusClass } from '../dicom/status.ts';
 import { implicitVRLittleEndian } from '../dicom/transferSyntaxes.ts';
 import type { DicomDestination } from '../domain/tenant.ts';
 import { openAssociation } from '../edge-gateway/scu/association.ts';
+import { commitmentAsker } from '../edge-gateway/commitment/asker.ts';
 import { CommitmentNotAccepted, reportCommitment } from '../edge-gateway/scu/commitment.ts';
 import { echoOn } from '../edge-gateway/scu/echo.ts';
 import { AssociationAborted, AssociationRejected, PeerTimeout, PeerUnreachable } from '../edge-gateway/scu/errors.ts';
 import { QueryRefused, findInstances } from '../edge-gateway/scu/find.ts';
 import { storeInstances, type StoreResult } from '../edge-gateway/scu/store.ts';
 import { dataSetOf } from '../edge-gateway/services/partTen.ts';
-import { DestinationUnavailable, type InstanceToSend, type Probe, type ReadBack, type Reporter, type Sender, type SendResult } from '../stores/ports.ts';
+import { DestinationUnavailable, type CommitmentAsker, type InstanceToSend, type Probe, type ReadBack, type Reporter, type Sender, type SendResult } from '../stores/ports.ts';
 import type { PeerOf } from './dicomPeer.ts';
 import type { Transcodings } from './transcodings.ts';
 
@@ -63,6 +64,21 @@ export const createDicomReporter = (peerOf: PeerOf): Reporter => async (requesto
     throw isAboutPeer(error) || error instanceof CommitmentNotAccepted ? new DestinationUnavailable(error.message, { cause: error }) : error;
   }
 };
+
+/** By N-ACTION; reports come on its association, or to the gateway that shares the spool. */
+export function createDicomAsker(peerOf: PeerOf, spoolDir: string): CommitmentAsker {
+  const asker = commitmentAsker(spoolDir);
+  return {
+    forget: asker.forget,
+    ask: async (destination, request, signal) => {
+      try {
+        return await asker.ask(await peerOf(destination), request, signal);
+      } catch (error) {
+        throw isAboutPeer(error) || error instanceof CommitmentNotAccepted ? new DestinationUnavailable(error.message, { cause: error }) : error;
+      }
+    },
+  };
+}
 
 /** A peer that is well answers C-ECHO at once. */
 const probeTimeouts = { connectMs: 10_000, associateMs: 15_000, responseMs: 15_000 } as const;

@@ -1,4 +1,4 @@
-import { allHandlersFinished, condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, proxyActivities, sleep, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { RouteActivities } from '../activities/index.ts';
 import { auditOfPark, type AuditEvent } from '../domain/audit.ts';
 import type { ConfirmInstancesInput, ConfirmInstancesResult } from '../activities/route/confirmInstances.ts';
@@ -47,7 +47,7 @@ export async function routeStudy(input: RouteStudyInput): Promise<RouteOutcome> 
 
   for (let retryRefused = false; ; retryRefused = true) {
     board.say(`Sends study ${studyInstanceUID} to ${destinationId}.`);
-    const result = await parking.run(`Delivery to ${destinationId}`, (retried) => deliver(input, retryRefused || retried, queue, atEdge));
+    const result = await parking.run(`Delivery to ${destinationId}`, (retried) => deliver(input, retryRefused || retried, { board, queue, atEdge }));
     if (!result.done) return giveUp(result.decision);
     sent = result.value;
     const failure = failureOf(destinationId, sent);
@@ -60,22 +60,27 @@ export async function routeStudy(input: RouteStudyInput): Promise<RouteOutcome> 
 type Delivered = SendInstancesResult & Partial<Pick<ConfirmInstancesResult, 'missingCount' | 'problem'>>;
 
 /** Sends until the destination has taken or refused everything, and confirmed it by its policy; twice when it does not find what it took. */
-async function deliver(input: RouteStudyInput, retryRefused: boolean, queue: DestinationQueue, atEdge: CallEdge | undefined): Promise<Delivered> {
+async function deliver(input: RouteStudyInput, retryRefused: boolean, { board, queue, atEdge }: { readonly board: FlowBoard; readonly queue: DestinationQueue; readonly atEdge: CallEdge | undefined }): Promise<Delivered> {
   for (let round = 1; ; round++) {
     const sent = await sendAll(input, retryRefused && round === 1, queue, atEdge);
     if (sent.held || !sent.sentCount) return sent;
-    const confirmed = await confirm(input, atEdge);
+    const confirmed = await confirm(input, board, atEdge);
     if (confirmed.missingCount === 0 || round === maxRounds) return confirmed;
   }
 }
 
-/** Asks the destination for what it took, several times: it may need a while to list it. */
-async function confirm(input: RouteStudyInput, atEdge: CallEdge | undefined): Promise<ConfirmInstancesResult> {
-  for (let checks = 0; ; checks++) {
-    const request: ConfirmInstancesInput = { ...requestOf(input, { retryRefused: false, turn: false }), checks, isLast: checks + 1 === maxChecks };
+/**
+ * Asks the destination for what it took, several times: it may need a while to list it. One that commits itself later is looked at until it has,
+ * or its time is over; then it is asked anew. What it says then is final.
+ */
+async function confirm(input: RouteStudyInput, board: FlowBoard, atEdge: CallEdge | undefined): Promise<ConfirmInstancesResult> {
+  for (let [checks, transactionId] = [0, uuid4()]; ;) {
+    const request: ConfirmInstancesInput = { ...requestOf(input, { retryRefused: false, turn: false }), checks, isLast: checks + 1 === maxChecks, transactionId };
     const confirmed = await (atEdge ? atEdge(confirmOptions, (edge) => edge.confirmInstances(request)) : confirmInstances(request));
-    if (confirmed.missingCount === 0 || request.isLast) return confirmed;
+    if (confirmed.isAwaited) board.say(`Waits until ${input.destinationId} commits itself to keep ${confirmed.missingCount} instances. ${confirmed.problem ?? ''}`);
+    else if (confirmed.missingCount === 0 || request.isLast || confirmed.isSettled) return confirmed;
     await sleep(confirmed.pauseMs);
+    if (!confirmed.isAwaited) [checks, transactionId] = [checks + 1, uuid4()];
   }
 }
 

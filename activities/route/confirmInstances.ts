@@ -1,17 +1,15 @@
 import { cancellationSignal } from '@temporalio/activity';
 import { retryDelayMs } from '../../domain/delivery.ts';
 import { resolveStudy } from '../../domain/documents.ts';
-import type { Destination } from '../../domain/tenant.ts';
-import type { ArchiveStore, ReadBack, TenantStore } from '../../stores/ports.ts';
-import { withHeartbeat } from '../heartbeat.ts';
+import type { ArchiveStore, TenantStore } from '../../stores/ports.ts';
+import { askConfirmation, type AskConfirmationDeps } from './askConfirmation.ts';
 import { findDestination } from './findDestination.ts';
 import { openLedger, type LedgerDeps } from './ledger.ts';
 import type { SendInstancesInput, SendInstancesResult } from './sendInstances.ts';
 
-export interface ConfirmInstancesDeps extends LedgerDeps {
+export interface ConfirmInstancesDeps extends LedgerDeps, AskConfirmationDeps {
   readonly archive: ArchiveStore;
   readonly tenants: TenantStore;
-  readonly readBacks: { readonly [Kind in Destination['kind']]?: ReadBack<Extract<Destination, { kind: Kind }>> };
   readonly firstRetryMs: number;
 }
 
@@ -20,6 +18,8 @@ export interface ConfirmInstancesInput extends SendInstancesInput {
   readonly checks: number;
   /** What is not there now counts as not delivered: it is to be sent again. */
   readonly isLast: boolean;
+  /** Names this asking, for as long as the destination works on it. */
+  readonly transactionId?: string;
 }
 
 export interface ConfirmInstancesResult extends SendInstancesResult {
@@ -27,11 +27,13 @@ export interface ConfirmInstancesResult extends SendInstancesResult {
   readonly missingCount: number;
   /** When to ask again. */
   readonly pauseMs: number;
+  /** It was asked and answers later: this was no check, and the next look is about the same asking. */
+  readonly isAwaited?: boolean;
+  /** Its answer is final: what is missing is to be sent again, without asking once more. */
+  readonly isSettled?: boolean;
   /** Why it could not be asked. */
   readonly problem?: string;
 }
-
-const notThere = 'The destination answered success, but does not list the instance.';
 
 /**
  * Asks a destination for what it took by its word, by its confirmation policy, and writes each answer to the delivery ledger.
@@ -43,31 +45,27 @@ export const createConfirmInstances = (deps: ConfirmInstancesDeps) =>
     const by = destination.confirmation ?? 'status';
     const packs = await deps.archive.listIndexes(input.tenantId, input.studyInstanceUID, cancellationSignal());
     const ledger = await openLedger(deps, input, resolveStudy(packs).current, by);
+    const { unconfirmed } = ledger;
     const pauseMs = retryDelayMs(deps.firstRetryMs, input.checks + 1);
-    const seriesInstanceUIDs = [...new Set(ledger.unconfirmed.map(({ seriesInstanceUID }) => seriesInstanceUID))];
-    const asked = by === 'status' ? { there: undefined } : await ask(deps, input, destination, seriesInstanceUIDs);
-    let missingCount = 0;
-    for (const { sopInstanceUID } of ledger.unconfirmed) {
-      if (by === 'status' || asked.there?.has(sopInstanceUID)) {
+    // An attempt that died wrote down that these are to be sent again.
+    let missingCount = ledger.waiting.length;
+    if (unconfirmed.length === 0) return { ...ledger.counts(), missingCount, pauseMs, ...(missingCount > 0 ? { isSettled: true } : {}) };
+    const answers = by === 'status' ? undefined : await askConfirmation(deps, input, destination, unconfirmed);
+    let problem = answers?.problem;
+    if (answers?.lookAgainMs !== undefined) return { ...ledger.counts(), missingCount: missingCount + unconfirmed.length, pauseMs: answers.lookAgainMs, isAwaited: true, ...(problem === undefined ? {} : { problem }) };
+    const isSettled = answers?.settled !== undefined;
+    for (const { sopInstanceUID } of unconfirmed) {
+      const answer = answers?.of(sopInstanceUID) ?? { is: 'there' };
+      if (answer.is === 'there') {
         ledger.change(sopInstanceUID, { state: 'delivered', ...(by === 'status' ? {} : { confirmed: { by, at: deps.now().toISOString() } }) });
         continue;
       }
-      missingCount++;
-      ledger.change(sopInstanceUID, { lastProblem: asked.problem ?? notThere, ...(input.isLast ? { state: 'waiting' } : {}) });
+      if (answer.is === 'missing') missingCount++;
+      if (answer.is === 'missing' && isSettled) problem = answer.problem;
+      const state = answer.is === 'refused' ? 'refused' : isSettled || input.isLast ? 'waiting' : 'sent';
+      ledger.change(sopInstanceUID, { state, lastProblem: answer.problem, ...(answer.status === undefined ? {} : { lastStatus: answer.status }) });
     }
-    if (ledger.unconfirmed.length > 0) await ledger.write();
-    return { ...ledger.counts(), missingCount, pauseMs, ...(asked.problem === undefined ? {} : { problem: asked.problem }) };
+    await ledger.write();
+    await answers?.settled?.();
+    return { ...ledger.counts(), missingCount, pauseMs, ...(isSettled ? { isSettled } : {}), ...(problem === undefined ? {} : { problem }) };
   };
-
-async function ask({ readBacks }: ConfirmInstancesDeps, { studyInstanceUID }: ConfirmInstancesInput, destination: Destination, seriesInstanceUIDs: readonly string[]):
-Promise<{ readonly there: ReadonlySet<string> | undefined; readonly problem?: string }> {
-  const readBack = readBacks[destination.kind] as ReadBack | undefined;
-  if (!readBack) throw new Error(`This worker does not reach ${destination.kind} destinations; give it another role`);
-  try {
-    return { there: await withHeartbeat(() => readBack(destination, { studyInstanceUID, seriesInstanceUIDs }, cancellationSignal())) };
-  } catch (error) {
-    cancellationSignal().throwIfAborted();
-    if (!(error instanceof Error) || error.name !== 'DestinationUnavailable') throw error;
-    return { there: undefined, problem: `It could not be asked whether it holds the instance: ${error.message}` };
-  }
-}

@@ -9,6 +9,8 @@ export interface OpenLedger {
   readonly toSend: readonly CurrentInstance[];
   /** What the destination took and has not confirmed yet. */
   readonly unconfirmed: readonly CurrentInstance[];
+  /** What is to be sent, again or for the first time, and was noted so. */
+  readonly waiting: readonly CurrentInstance[];
   /** What is neither delivered nor given up. */
   readonly open: readonly CurrentInstance[];
   /** Changes one entry; written at the end. */
@@ -52,7 +54,7 @@ export async function openLedger(deps: LedgerDeps, input: LedgerInput, current: 
     return entry?.sha256 === sha256 && states.includes(entry.state) && (!input.again || entry.replayedBy === input.flowId);
   });
   return {
-    toSend, unconfirmed: inState('sent'), open: inState('waiting', 'sent', 'refused'), write,
+    toSend, unconfirmed: inState('sent'), waiting: inState('waiting'), open: inState('waiting', 'sent', 'refused'), write,
     change(sopInstanceUID, change) {
       touched.set(sopInstanceUID, { ...(touched.get(sopInstanceUID) ?? before.get(sopInstanceUID)!), ...change });
     },

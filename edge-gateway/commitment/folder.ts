@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { link, mkdir, open, readFile, readdir, rename, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TakenCommitment } from '../../domain/commitment.ts';
 import type { CommitmentReport } from '../../dicom/storageCommitment.ts';
 import { isMissing, syncFolder } from '../spool/paths.ts';
+import { digestName, readJson, removeFile, writeJson } from './files.ts';
 
 /**
  * What a file beside another means: `request` was taken; `open`: the association that brought it still stands; `report`: the worker
@@ -132,36 +132,19 @@ export class CommitmentFolder {
     return (await readdir(this.#path).catch(none)).filter((name) => name.endsWith(suffixes.request));
   }
 
-  async #write(name: string, value: object): Promise<void> {
-    const temporary = join(this.#path, `${name}.part`);
-    await writeFile(temporary, JSON.stringify(value));
-    await rename(temporary, join(this.#path, name));
+  #write(name: string, value: object): Promise<void> {
+    return writeJson(join(this.#path, name), value, false);
   }
 
   /** @returns whether there was such a file */
-  async #remove(name: string): Promise<boolean> {
-    try {
-      await unlink(join(this.#path, name));
-      return true;
-    } catch (error) {
-      if (isMissing(error)) return false;
-      throw error;
-    }
+  #remove(name: string): Promise<boolean> {
+    return removeFile(join(this.#path, name));
   }
 }
 
-const nameOf = (transactionUID: string, kind: Kind): string => `${createHash('sha256').update(transactionUID).digest('hex')}${suffixes[kind]}`;
+const nameOf = (transactionUID: string, kind: Kind): string => `${digestName(transactionUID)}${suffixes[kind]}`;
 
 const none = (error: unknown): string[] => {
   if (isMissing(error)) return [];
   throw error;
 };
-
-async function readJson<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as T;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}

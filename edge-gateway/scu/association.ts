@@ -2,6 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { applicationContextUID, implementationClassUID, implementationVersionName } from '../../dicom/uid.ts';
 import { isAETitle } from '../upper-layer/negotiation.ts';
+import type { DimseRequest, DimseResponse } from '../services/service.ts';
 import type { RoleSelection } from '../upper-layer/items.ts';
 import type { AssociateRequest } from '../upper-layer/pdu.ts';
 import type { Peer } from './errors.ts';
@@ -38,6 +39,8 @@ export interface AssociationProposal extends Peer, ScuOptions {
   readonly contexts: readonly ContextProposal[];
   /** Roles of ours other than SCU alone (PS3.7 D.3.3.4). */
   readonly roleSelections?: readonly RoleSelection[];
+  /** Answers what the peer asks on this association; without it a request of the peer ends it. */
+  readonly onRequest?: (request: DimseRequest) => Promise<DimseResponse>;
 }
 
 export const maxContexts = 128;
@@ -81,6 +84,7 @@ export async function openAssociation(proposal: AssociationProposal): Promise<Re
     maxLengthBytes,
     connectEvent: proposal.tls ? 'secureConnect' : 'connect',
     signal: proposal.signal,
+    onRequest: proposal.onRequest,
   });
   await association.opened();
   return association;

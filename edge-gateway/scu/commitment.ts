@@ -1,8 +1,11 @@
-import { commitmentReportInformation, eventOf, storageCommitmentClassUID, storageCommitmentInstanceUID, type CommitmentReport } from '../../dicom/storageCommitment.ts';
+import {
+  commitmentReportInformation, commitmentRequestInformation, eventOf, requestCommitment as requestAction, storageCommitmentClassUID, storageCommitmentInstanceUID, type CommitmentReport,
+  type CommitmentRequest,
+} from '../../dicom/storageCommitment.ts';
 import { explicitVRLittleEndian, implicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import { commandFields } from '../dimse/command.ts';
 import { encodeIdentifier } from '../services/identifier.ts';
-import { openAssociation, type ContextProposal, type ScuOptions } from './association.ts';
+import { openAssociation, type AssociationProposal, type ContextProposal, type ScuOptions } from './association.ts';
 import { describePeer, type Peer } from './errors.ts';
 
 /** The peer does not take the Storage Commitment Push Model SOP Class in the role that is asked of it. */
@@ -31,6 +34,43 @@ export async function reportCommitment(peer: Peer, report: CommitmentReport, opt
     });
     return status;
   } finally {
+    await association.release().catch(() => association.abort());
+  }
+}
+
+export interface CommitmentOptions extends ScuOptions {
+  /** Answers a report that comes on this association. */
+  readonly onRequest: NonNullable<AssociationProposal['onRequest']>;
+  /** Gets the status of N-ACTION-RSP. */
+  readonly onAnswer: (status: number) => Promise<void>;
+  /** Resolves when a report is waited for here no longer: it came elsewhere, or later than it should. The signal ends the waiting. */
+  readonly grace: (signal: AbortSignal) => Promise<void>;
+}
+
+/**
+ * Asks for storage commitment (PS3.4 J.3.2), and keeps the association open for a while, as long as the peer does, for the report.
+ *
+ * @throws as `openAssociation`; `CommitmentNotAccepted`; what `onAnswer` throws
+ */
+export async function requestCommitment(peer: Peer, request: CommitmentRequest, { onRequest, onAnswer, grace, ...options }: CommitmentOptions): Promise<void> {
+  const reported = Promise.withResolvers<void>();
+  const association = await openAssociation({ ...peer, ...options, contexts, onRequest: async (event) => {
+    const response = await onRequest(event);
+    reported.resolve();
+    return response;
+  } });
+  const graceIsOver = new AbortController();
+  try {
+    const [context] = association.contexts;
+    if (!context) throw new CommitmentNotAccepted(`${describePeer(peer)} does not accept the Storage Commitment Push Model SOP Class`);
+    const { status = 0 } = await association.request({
+      name: 'N-ACTION-RQ', context, dataSet: [encodeIdentifier(commitmentRequestInformation(request), context.transferSyntaxUID, [])],
+      command: { commandField: commandFields.nActionRequest, requestedSOPClassUID: storageCommitmentClassUID, requestedSOPInstanceUID: storageCommitmentInstanceUID, actionTypeID: requestAction },
+    });
+    await onAnswer(status);
+    await Promise.race([reported.promise, association.over, grace(graceIsOver.signal)]);
+  } finally {
+    graceIsOver.abort();
     await association.release().catch(() => association.abort());
   }
 }

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import { statusClass } from '../../dicom/status.ts';
 import { noDataSet, responseBit, withDataSet } from '../dimse/command.ts';
 import { MessageReader, dataSetPdus, encodeCommandMessage, fragmentLength, type Message } from '../dimse/message.ts';
-import type { CommandSet } from '../services/service.ts';
+import { DataSetInterrupted, type CommandSet, type DimseRequest, type DimseResponse } from '../services/service.ts';
+import { responseCommand } from '../dimse/response.ts';
 import { UpperLayer } from '../upper-layer/association.ts';
 import { InvalidPdu } from '../upper-layer/fields.ts';
 import { agreedContexts, type AcceptedContext } from '../upper-layer/negotiation.ts';
@@ -30,6 +31,7 @@ interface RequestorOptions {
   readonly maxLengthBytes: number;
   readonly connectEvent: 'connect' | 'secureConnect';
   readonly signal: AbortSignal | undefined;
+  readonly onRequest: ((request: DimseRequest) => Promise<DimseResponse>) | undefined;
 }
 
 /** A request that waits for its responses. */
@@ -60,6 +62,8 @@ export class RequestorAssociation implements UpperLayerUser {
   #contexts: ReadonlyMap<number, AcceptedContext> = new Map();
   #pending: Pending | undefined;
   #messageID = 0;
+  /** Settles when the request of the peer that came last is answered. */
+  #answering: Promise<void> = Promise.resolve();
 
   /** @param socket still connecting */
   constructor(socket: Socket, peer: Peer, options: RequestorOptions) {
@@ -147,8 +151,14 @@ export class RequestorAssociation implements UpperLayerUser {
     }
   }
 
-  /** Releases the association (PS3.8 7.2). Does nothing when it is over. */
+  /** Resolves when the association is over. */
+  get over(): Promise<void> {
+    return this.#broken.promise.catch(() => undefined);
+  }
+
+  /** Releases the association (PS3.8 7.2), when what the peer asked is answered. Does nothing when it is over. */
   async release(): Promise<void> {
+    await this.#answering;
     if (this.#isBroken) return;
     this.#upperLayer.release();
     await this.#within(this.#options.timeouts.releaseMs, 'did not answer A-RELEASE-RQ', this.#released.promise);
@@ -195,6 +205,7 @@ export class RequestorAssociation implements UpperLayerUser {
     this.#failure = failure;
     this.#options.signal?.removeEventListener('abort', this.#onSignal);
     this.#broken.reject(failure);
+    this.#reader.unfinished?.fail(new DataSetInterrupted('lost'));
     this.#upperLayer.abort();
   }
 
@@ -216,11 +227,23 @@ export class RequestorAssociation implements UpperLayerUser {
 
   #message(message: Message): void {
     const { command } = message;
-    if ((command.commandField & responseBit) === 0) throw new InvalidPdu('a request came where only responses are expected');
+    if ((command.commandField & responseBit) === 0) return this.#asked(message);
     const pending = this.#pending;
     if (!pending || command.messageIDBeingRespondedTo !== pending.messageID) throw new InvalidPdu('a response names no message that is waiting for one');
     pending.responses.push(message);
     pending.arrived.resolve();
+  }
+
+  /** A request of the peer, as of an SCP that reports. The reader is not held up: the data set is still to come. */
+  #asked({ presentationContextId, command, dataSet }: Message): void {
+    const { onRequest } = this.#options;
+    const context = this.#contexts.get(presentationContextId);
+    if (!onRequest || !context) throw new InvalidPdu('a request came where only responses are expected');
+    const answer = async (): Promise<void> => {
+      const response = await onRequest({ presentationContextId, abstractSyntaxUID: context.abstractSyntaxUID, transferSyntaxUID: context.transferSyntaxUID, command, dataSet });
+      this.#upperLayer.send([encodeCommandMessage(presentationContextId, responseCommand(command, response), this.#peerMaxLengthBytes)]);
+    };
+    this.#answering = answer().catch((error: unknown) => this.#break(error));
   }
 
   releaseIndication(): void {

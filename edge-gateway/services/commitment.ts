@@ -3,7 +3,9 @@ import { status } from '../../dicom/status.ts';
 import { CommitmentFault, commitmentReportInformation, eventOf, readCommitmentRequest, requestCommitment, storageCommitmentClassUID, storageCommitmentInstanceUID, type CommitmentReport } from '../../dicom/storageCommitment.ts';
 import { explicitVRLittleEndian, implicitVRLittleEndian } from '../../dicom/transferSyntaxes.ts';
 import { isSameCommitment, type TakenCommitment } from '../../domain/commitment.ts';
+import type { AskedFolder } from '../commitment/asked.ts';
 import type { CommitmentFolder } from '../commitment/folder.ts';
+import { faultStatus, takeReport } from '../commitment/takeReport.ts';
 import { commandFields } from '../dimse/command.ts';
 import type { Logger } from '../logger.ts';
 import type { Watermark } from '../spool/watermark.ts';
@@ -14,6 +16,8 @@ import type { DimseService } from './session.ts';
 
 export interface CommitmentDeps {
   readonly folder: Pick<CommitmentFolder, 'add' | 'count' | 'markOpen' | 'takeOffer' | 'answer'>;
+  /** What our own worker asked of others, who report it here. */
+  readonly asked: Pick<AskedFolder, 'saveReport'>;
   readonly watermark: Pick<Watermark, 'noRoom'>;
   readonly tenantId: string;
   readonly gatewayId: string;
@@ -26,7 +30,7 @@ export interface CommitmentDeps {
 
 /** What is negotiated for the Storage Commitment Push Model SOP Class. */
 export const commitmentPolicy: ReadonlyMap<string, ServicePolicy> =
-  new Map([[storageCommitmentClassUID, { transferSyntaxUIDs: [implicitVRLittleEndian, explicitVRLittleEndian] }]]);
+  new Map([[storageCommitmentClassUID, { transferSyntaxUIDs: [implicitVRLittleEndian, explicitVRLittleEndian], requestorMayBeScp: true }]]);
 
 /** Requests that wait on the disk: more would hide that something is wrong. */
 const maxWaiting = 10_000;
@@ -34,16 +38,18 @@ const maxWaiting = 10_000;
 const maxRequestBytes = 4 * 1024 * 1024;
 
 /**
- * Storage commitment as SCP (PS3.4 J.3.2): a request is answered 0000 once it is on the disk, synced, as an instance is. The flow that the
+ * Storage commitment (PS3.4 Annex J). As SCP: a request is answered 0000 once it is on the disk, synced, as an instance is. The flow that the
  * cloud then runs for it judges the references and has the report given: on this association if it still stands, by `answerOffers`.
+ * As SCU: takes reports of what the worker asked, in whatever role the peer says that it has.
  */
 export const openCommitment = (deps: CommitmentDeps) => (info: AssociationInfo, link: AssociationLink): DimseService => {
   const asked = new Map<string, number>();
   let looking: Promise<void> | undefined;
   return {
-    operations: [commandFields.nActionRequest],
+    operations: [commandFields.nActionRequest, commandFields.nEventReportRequest],
     abstractSyntaxUIDs: [storageCommitmentClassUID],
     handle: async (request) => {
+      if (request.command.commandField === commandFields.nEventReportRequest) return takeReport(deps.asked, request);
       const { response, taken } = await take(deps, info, request);
       if (taken) {
         asked.set(taken.transactionUID, request.presentationContextId);
@@ -78,14 +84,11 @@ async function take(deps: CommitmentDeps, info: AssociationInfo, request: DimseR
     log.info({ associationId: info.associationId, transactionUID: taken.transactionUID, referenceCount: taken.references.length, again: before !== undefined }, 'Storage commitment request taken');
     return { response: { status: status.success }, taken };
   } catch (error) {
-    if (error instanceof CommitmentFault) return { response: { status: statusOf[error.kind], errorComment: error.message } };
+    if (error instanceof CommitmentFault) return { response: { status: faultStatus[error.kind], errorComment: error.message } };
     if (error instanceof UnreadableIdentifier) return { response: { status: status.invalidArgumentValue, errorComment: error.message } };
     throw error;
   }
 }
-
-/** PS3.7 C.5. */
-const statusOf = { missing: status.missingAttribute, empty: status.missingAttributeValue, invalid: status.invalidAttributeValue } as const;
 
 function faultOf({ command, dataSet }: DimseRequest): DimseResponse | undefined {
   const { requestedSOPClassUID, requestedSOPInstanceUID, actionTypeID } = command;

@@ -36,6 +36,8 @@ export interface ServicePolicy {
    * shorter proposal gets a shorter answer, a longer one no more bytes than these.
    */
   readonly extension?: readonly number[];
+  /** The requestor may take the SCP role: it reports what we asked of it (PS3.4 J.3.3). */
+  readonly requestorMayBeScp?: boolean;
 }
 
 /** Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21). */
@@ -97,13 +99,14 @@ function answerContext(context: ProposedContext, user: UserInformation, policy: 
 }
 
 /**
- * The roles of the requestor for a SOP Class, if it proposed any (PS3.7 D.3.3.4). As SCP of storage it takes what C-GET sends; of other
- * services it is SCU only. Some requestors propose both roles, or SCP alone: each is taken as proposed.
+ * The roles of the requestor for a SOP Class, if it proposed any (PS3.7 D.3.3.4). As SCP of storage it takes what C-GET sends, as SCP of
+ * storage commitment it reports; of other services it is SCU only. Some requestors propose both roles, or SCP alone: each is taken as proposed.
  */
 function roleOf(sopClassUID: string, { roleSelections }: UserInformation, { sendsInstances, services }: AcceptancePolicy): RoleSelection | undefined {
   const proposed = roleSelections.find((role) => role.sopClassUID === sopClassUID);
   if (!proposed) return undefined;
-  const mayBeScp = sendsInstances && !services.has(sopClassUID) && isAcceptableForStorage(sopClassUID);
+  const service = services.get(sopClassUID);
+  const mayBeScp = service ? service.requestorMayBeScp === true : sendsInstances && isAcceptableForStorage(sopClassUID);
   const scpRole = mayBeScp ? proposed.scpRole : 0;
   return { sopClassUID, scuRole: proposed.scuRole, scpRole };
 }

@@ -12,7 +12,7 @@ const gatewayId = z.string().refine(isGatewayId, 'is not a DNS label of at most 
 /** A part of object keys and workflow IDs. */
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'has to be 1 to 64 letters, digits, dots, hyphens or underscores');
 
-const policy = { maxAssociations: z.int().min(1).max(64).optional(), confirmation: z.enum(['status', 'readBack']).optional() };
+const policy = { maxAssociations: z.int().min(1).max(64).optional() };
 
 /** A file in one folder: no path leads out of it. */
 const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'has to be the name of a file, without a folder');
@@ -22,10 +22,11 @@ const tls = z.strictObject({ caFile: fileName.optional(), certFile: fileName.opt
 const destination = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('dicom'), destinationId: name, gatewayId, host: z.string().min(1), port: z.int().min(1).max(65535),
-    calledAETitle: aeTitle, callingAETitle: aeTitle.optional(), tls: tls.optional(), ...policy,
+    calledAETitle: aeTitle, callingAETitle: aeTitle.optional(), tls: tls.optional(),
+    confirmation: z.enum(['status', 'readBack', 'commitment']).optional(), ...policy,
   }),
   z.strictObject({
-    kind: z.literal('dicomweb'), destinationId: name, authorization: z.string().optional(), ...policy,
+    kind: z.literal('dicomweb'), destinationId: name, authorization: z.string().optional(), confirmation: z.enum(['status', 'readBack']).optional(), ...policy,
     url: z.url({ protocol: /^https?$/, error: 'is not an http or https address' }),
   }),
 ]);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DicomDestination } from '../../domain/tenant.ts';
@@ -29,7 +30,7 @@ describe('storage commitment', function () {
   let pacs: Pacs;
   before('a PACS of its own: parts of it are killed', async function () {
     this.timeout(240_000);
-    pacs = await startPacs({ env: { PACS_COMMITMENT_WAIT_SECONDS: '3' } });
+    pacs = await startPacs({ env: { PACS_COMMITMENT_WAIT_SECONDS: '3', PACS_ROUTE_COMMITMENT_SECONDS: '25' } });
   });
   afterEach(async () => {
     for (const peer of running.splice(0)) await peer.stop();
@@ -113,17 +114,23 @@ describe('storage commitment', function () {
     assert.deepEqual(sorted(report!.committed), sorted(referencesOf(study)));
   });
 
-  it('is asked for by Orthanc, which is told on a new association', async () => {
-    const [dicomPort, httpPort] = [await freePort(), await freePort()];
-    const folder = await tempFolder();
+  /** Orthanc, with our gateway as the modality `pacs`. */
+  const anOrthanc = async (dicomPort: number) => {
+    const [folder, httpPort] = [await tempFolder(), await freePort()];
     const { host, port, aeTitle } = pacs.stack.urls.dicom;
     writeFileSync(path.join(folder, 'orthanc.json'), JSON.stringify({
-      Name: 'test', StorageDirectory: folder, IndexDirectory: folder, DicomAet: 'ORTHANC', DicomPort: dicomPort, HttpPort: httpPort, Plugins: [],
+      Name: 'test', StorageDirectory: folder, IndexDirectory: folder, DicomAet: 'ORTHANC', DicomPort: dicomPort, HttpPort: httpPort, Plugins: [], DicomAlwaysAllowStore: true,
       AuthenticationEnabled: false, RemoteAccessAllowed: false, HttpServerEnabled: true, DicomModalities: { pacs: { AET: aeTitle, Host: host, Port: port, AllowStorageCommitment: true } },
     }));
     running.push(startPeer(peers().orthanc, [path.join(folder, 'orthanc.json')]));
     const rest = async <T>(at: string, init: RequestInit = {}): Promise<T> => await (await fetch(`http://127.0.0.1:${httpPort}/${at}`, init)).json() as T;
     await eventually('Orthanc answers', () => rest('system'));
+    return rest;
+  };
+
+  it('is asked for by Orthanc, which is told on a new association', async () => {
+    const dicomPort = await freePort();
+    const rest = await anOrthanc(dicomPort);
     await requestorAt(dicomPort, 'ORTHANC');
     const study = await aStudy(3);
     const missing = aUID();
@@ -135,5 +142,101 @@ describe('storage commitment', function () {
     });
 
     assert.deepEqual([report.Status, report.Success.length, report.Failures.map(({ SOPInstanceUID, FailureReason }) => [SOPInstanceUID, FailureReason])], ['Failure', 3, [[missing, 0x0112]]]);
+  });
+
+  describe('as what confirms a delivery', () => {
+    interface ScpLine { readonly stored?: string; readonly asked?: string; readonly count?: number; readonly reported?: string; readonly how?: string; readonly status?: number | null }
+
+    /** See test/support/commitment_scp.py. */
+    const anScp = async (mode: string) => {
+      const [port, folder] = [await freePort(), await tempFolder()];
+      const modeFile = path.join(folder, 'mode');
+      writeFileSync(modeFile, mode);
+      const { port: gatewayPort, aeTitle } = pacs.stack.urls.dicom;
+      const peer = startPeer(peers().python, [path.join(import.meta.dirname, '../support/commitment_scp.py'), `${port}`, modeFile, `${gatewayPort}`, aeTitle]);
+      running.push(peer);
+      await pacs.api.configure(() => ({ rules: [], destinations: [{ kind: 'dicom', destinationId: 'keeper', gatewayId: 'gw1', host: '127.0.0.1', port, calledAETitle: 'COMMITSCP', confirmation: 'commitment' } satisfies DicomDestination] }));
+      const lines = (): readonly ScpLine[] => peer.output().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as ScpLine);
+      return { lines, setMode: (next: string) => writeFileSync(modeFile, next) };
+    };
+    const archived = async (count: number): Promise<MadeStudy> => {
+      const study = await aStudy(count);
+      await eventually('the study is archived', () => pacs.api.isFound(study.studyInstanceUID, count));
+      return study;
+    };
+    const route = async (study: MadeStudy, destinationId = 'keeper'): Promise<string> => {
+      const answer = await pacs.api.call('routes', { method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() }, body: JSON.stringify({ studyInstanceUID: study.studyInstanceUID, destinationId }) });
+      return (await answer.json() as { readonly flowId: string }).flowId;
+    };
+    const delivered = (study: MadeStudy, destinationId = 'keeper') => eventually('every instance is delivered', async () => {
+      const { instances } = await pacs.api.ledger(destinationId, study.studyInstanceUID);
+      return instances.length === study.files.length && instances.every(({ state }) => state === 'delivered') && instances;
+    }, 90_000);
+    const confirmedBy = (instances: Awaited<ReturnType<typeof delivered>>) => instances.map((entry) => (entry as { readonly confirmed?: { readonly by: string } }).confirmed?.by);
+
+    for (const mode of ['same', 'new', 'plain']) {
+      it(`counts as delivered what the destination committed itself to: reported ${{ same: 'on the association that asked', new: 'on one of its own', plain: 'on one of its own, without roles' }[mode]}`, async () => {
+        const [study, scp] = [await archived(3), await anScp(mode)];
+
+        await route(study);
+        const instances = await delivered(study);
+
+        assert.deepEqual(confirmedBy(instances), Array(3).fill('commitment'));
+        assert.deepEqual(scp.lines().filter(({ stored }) => stored === undefined).map(({ count, how, status }) => count ?? [how, status]), [3, [mode === 'same' ? 'same' : 'new', 0]]);
+      });
+    }
+
+    it('sends again what the destination lost, and asks a person about what it refuses', async () => {
+      const [study, scp] = [await archived(2), await anScp('lose')];
+      await route(study);
+      await delivered(study);
+      scp.setMode('conflict');
+      const other = await archived(2);
+      const flowId = await route(other);
+      const parked = await eventually('a person is asked', async () => { const now = await pacs.api.flow(flowId); return now.state === 'ATTENTION' && now; });
+      const { instances } = await pacs.api.ledger('keeper', other.studyInstanceUID);
+
+      const ofStudy = study.files.map(({ sopInstanceUID }) => sopInstanceUID);
+      assert.match(parked.sentence!, /refused 1 instances for good/);
+      assert.deepEqual(instances.map(({ state, lastStatus }) => [state, state === 'refused' ? lastStatus : undefined]).toSorted(), [['delivered', undefined], ['refused', 0x0119]]);
+      assert.equal(scp.lines().filter(({ stored }) => stored !== undefined && ofStudy.includes(stored)).length, 3);
+    });
+
+    it('outlives worker and gateway that are killed between request and report, and asks once', async () => {
+      const [study, scp] = [await archived(2), await anScp('late')];
+
+      await route(study);
+      await eventually('it was asked', () => scp.lines().some(({ asked }) => asked));
+      await Promise.all([pacs.stack.kill('worker'), pacs.stack.kill('gateway')]);
+      await pacs.stack.restart('gateway');
+      await eventually('the gateway has taken the report, before there is a worker', () => scp.lines().some(({ reported }) => reported));
+      await pacs.stack.restart('worker');
+      const instances = await delivered(study);
+
+      assert.deepEqual(confirmedBy(instances), ['commitment', 'commitment']);
+      assert.deepEqual([scp.lines().filter(({ asked }) => asked).length, scp.lines().filter(({ stored }) => stored).length, scp.lines().at(-1)!.status], [1, 2, 0]);
+    });
+
+    it('asks anew, under another Transaction UID, what was not reported in time', async () => {
+      const [study, scp] = [await archived(1), await anScp('silent')];
+
+      await route(study);
+      await eventually('it was asked', () => scp.lines().some(({ asked }) => asked));
+      scp.setMode('new');
+      await delivered(study);
+
+      const asked = scp.lines().flatMap(({ asked: uid }) => uid ?? []);
+      assert.deepEqual([asked.length, new Set(asked).size, scp.lines().filter(({ stored }) => stored).length], [2, 2, 1]);
+    });
+
+    it('is taken from Orthanc, which reports on an association of its own', async () => {
+      const [study, dicomPort] = [await archived(3), await freePort()];
+      await anOrthanc(dicomPort);
+      await pacs.api.configure(() => ({ rules: [], destinations: [{ kind: 'dicom', destinationId: 'orthanc', gatewayId: 'gw1', host: '127.0.0.1', port: dicomPort, calledAETitle: 'ORTHANC', confirmation: 'commitment' } satisfies DicomDestination] }));
+
+      await route(study, 'orthanc');
+
+      assert.deepEqual(confirmedBy(await delivered(study, 'orthanc')), Array(3).fill('commitment'));
+    });
   });
 });

@@ -159,6 +159,18 @@ const recordings: Readonly<Record<string, Recording>> = {
     await flow.result();
     return flow.handle;
   },
+  'routeStudy-committed': async (server) => {
+    const counts = { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 };
+    let looks = 0;
+    const site = aSite({ sendInstances: async () => ({ ...counts, sentCount: 2 }), confirmInstances: async () => {
+      looks++;
+      const missing = { ...counts, sentCount: 2, missingCount: 2, pauseMs: 50 };
+      return looks < 3 ? { ...missing, isAwaited: true } : looks === 3 ? missing : { ...counts, deliveredCount: 2, missingCount: 0, pauseMs: 50 };
+    } });
+    const flow = await aRoute(server.client, site);
+    await flow.result();
+    return flow.handle;
+  },
   'commitStorage-reported': async (server) => {
     let [looks, attempts] = [0, 0];
     const site = aSite({

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { permanent } from '../../activities/failure.ts';
 import type { SendInstancesInput } from '../../activities/route/sendInstances.ts';
 import { aRoute } from './flows.ts';
-import { aSite } from './site.ts';
+import { aSite, until } from './site.ts';
 import { temporal, type Temporal } from './temporal.ts';
 
 describe('routeStudy', () => {
@@ -65,6 +65,39 @@ describe('routeStudy', () => {
     assert.equal((await flow.result()).deliveredCount, 2);
     assert.deepEqual([errorType, sends, checks], ['DeliveryUnconfirmed', 2, [0, 1, 2, 0, 1, 2, 0]]);
     assert.match(sentence, /answered success for 2 instances and does not confirm them/);
+  });
+
+  it('looks until a destination has committed itself, says so, and asks anew when its time is over', async () => {
+    const counts = { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 };
+    const looks: (readonly [checks: number, transactionId: string | undefined])[] = [];
+    let isHeld = true;
+    const site = aSite({
+      sendInstances: async () => ({ ...counts, sentCount: 2 }),
+      confirmInstances: async ({ checks, transactionId }) => {
+        looks.push([checks, transactionId]);
+        if (looks.length < 3 || isHeld) return { ...counts, sentCount: 2, missingCount: 2, pauseMs: 50, isAwaited: true, problem: 'It was asked.' };
+        if (checks === 0) return { ...counts, sentCount: 2, missingCount: 2, pauseMs: 10, problem: 'It has not reported.' };
+        return { ...counts, deliveredCount: 2, missingCount: 0, pauseMs: 10 };
+      },
+    });
+    const flow = await aRoute(server.client, site);
+    await until('it says what it waits for', async () => /Waits until archive commits itself to keep 2 instances\. It was asked\./.test((await flow.status()).sentence));
+    isHeld = false;
+
+    assert.equal((await flow.result()).deliveredCount, 2);
+    assert.deepEqual(looks.map(([checks]) => checks), [...Array(looks.length - 1).fill(0), 1]);
+    assert.deepEqual([new Set(looks.slice(0, -1).map(([, id]) => id)).size, new Set(looks.map(([, id]) => id)).size, site.called('sendInstances').length], [1, 2, 1]);
+  });
+
+  it('sends again at once what a destination says that it has not', async () => {
+    const counts = { deliveredCount: 0, refusedCount: 0, alreadyThereCount: 0 };
+    let looks = 0;
+    const site = aSite({ sendInstances: async () => ({ ...counts, sentCount: 1 }), confirmInstances: async () =>
+      (++looks === 1 ? { ...counts, missingCount: 1, pauseMs: 60_000, isSettled: true } : { ...counts, deliveredCount: 1, missingCount: 0, pauseMs: 60_000, isSettled: true }) });
+    const flow = await aRoute(server.client, site);
+
+    assert.equal((await flow.result()).deliveredCount, 1);
+    assert.equal(site.called('sendInstances').length, 2);
   });
 
   it('remembers what a person skipped', async () => {

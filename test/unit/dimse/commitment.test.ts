@@ -6,6 +6,7 @@ import type { DicomJson } from '../../../dicom/json.ts';
 import { commitmentRequestInformation, readCommitmentReport, storageCommitmentClassUID, storageCommitmentInstanceUID, type CommitmentReport } from '../../../dicom/storageCommitment.ts';
 import { implicitVRLittleEndian } from '../../../dicom/transferSyntaxes.ts';
 import type { TakenCommitment } from '../../../domain/commitment.ts';
+import { AskedFolder } from '../../../edge-gateway/commitment/asked.ts';
 import { commitmentDesk } from '../../../edge-gateway/commitment/desk.ts';
 import { CommitmentFolder } from '../../../edge-gateway/commitment/folder.ts';
 import { CommitmentTeller } from '../../../edge-gateway/commitment/teller.ts';
@@ -43,7 +44,7 @@ describe('storage commitment as SCP', () => {
       request: async (_, command, dataSet) => ({ commandField: 0x8100, commandDataSetType: 0x0101, status: answer(command, dataSet as Buffer) }),
     };
     let taken = 0;
-    const service = openCommitment({ folder, watermark: { noRoom: () => noRoom }, tenantId: 'demo', gatewayId: 'gw1', log: quiet, onTaken: () => { taken++; }, lookMs: 5 })({ ...info, callingAETitle }, link);
+    const service = openCommitment({ folder, asked: new AskedFolder(dir), watermark: { noRoom: () => noRoom }, tenantId: 'demo', gatewayId: 'gw1', log: quiet, onTaken: () => { taken++; }, lookMs: 5 })({ ...info, callingAETitle }, link);
     const ask = async (information: DicomJson, more: Partial<CommandSet> = {}) => (await service.handle(anAction(information, more), anOperation().operation)).status;
     const end = async () => {
       isOpen = false;
