@@ -78,12 +78,12 @@ export async function createGateway(config: GatewayConfig, { client, retrievals,
     limits: { maxAssociations: dicom.maxAssociations, artimTimeoutMs: dicom.artimTimeoutMs, idleTimeoutMs: dicom.idleTimeoutMs },
     openSession, logger: log,
   });
-  const metrics = createMetrics({ spool: () => spool.totals(), kept, server: () => server.stats(), starter: () => starter.state, freeBytes: () => watermark.freeBytes, hasRoom: () => watermark.noRoom() === undefined });
+  const metrics = createMetrics({ spool: () => spool.totals(), kept, server: () => server.stats(), starter: () => starter.state, waitingCommitments: () => teller?.state.waiting ?? 0, freeBytes: () => watermark.freeBytes, hasRoom: () => watermark.noRoom() === undefined });
   let state: 'starting' | 'listening' | 'stopped' = 'starting';
   const http = createGatewayHttp({ ...config.http, isListening: () => state === 'listening', registry: metrics.registry, status: () => ({
     tenantId, gatewayId, state, instances: metrics.instances(), associations: server.stats(), spool: spool.totals(),
     setAside: spool.setAside().slice(0, maxShownPacks).map(({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes }) => ({ associationId, packId, studyInstanceUID, instanceCount, lengthBytes })),
-    kept: { packs: kept.count, bytes: kept.bytes }, freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
+    kept: { packs: kept.count, bytes: kept.bytes }, ...(teller && { commitments: teller.state }), freeBytes: watermark.freeBytes, noRoom: watermark.noRoom(), cloud: starter.state }) });
   const housekeeping = repeat(housekeepingMs, log, async (round) => {
     void teller?.tell();
     await spool.sweep();

@@ -9,6 +9,8 @@ export interface MetricsDeps {
   readonly kept: Pick<KeptPacks, 'count' | 'bytes'>;
   readonly server: () => DicomServerStats;
   readonly starter: () => StarterState;
+  /** Storage commitment requests on the disk. */
+  readonly waitingCommitments: () => number;
   readonly freeBytes: () => number;
   readonly hasRoom: () => boolean;
 }
@@ -39,6 +41,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   gauge('waiting_instances', 'Instances in closed packs that the cloud has not released', () => deps.spool().waitingInstances);
   gauge('set_aside_packs', 'Packs that a person gave up and the gateway keeps', () => deps.spool().setAsidePacks);
   gauge('set_aside_instances', 'Instances in packs that a person gave up', () => deps.spool().setAsideInstances);
+  gauge('waiting_commitments', 'Storage commitment requests whose requestor was not told yet', deps.waitingCommitments);
   gauge('spool_bytes', 'Bytes in the spool, without packs that are kept after their release', () => deps.spool().bytes);
   gauge('kept_packs', 'Packs that the cloud has and the gateway keeps while there is room', () => deps.kept.count);
   gauge('kept_bytes', 'Bytes of kept packs', () => deps.kept.bytes);

@@ -28,9 +28,15 @@ export class CommitmentTeller {
   #again = false;
   #failures = 0;
   #pausedUntil = 0;
+  #waiting = 0;
 
   constructor(deps: TellerDeps) {
     this.#deps = deps;
+  }
+
+  /** Requests on the disk when they were last looked at, and those of them that the cloud does not know of. */
+  get state(): { readonly waiting: number; readonly untold: number } {
+    return { waiting: this.#waiting, untold: Math.max(0, this.#waiting - this.#told.size) };
   }
 
   /** Tells what was not told. Never throws; a call while another is under way makes that one look once more. */
@@ -47,6 +53,7 @@ export class CommitmentTeller {
       this.#again = false;
       try {
         const names = await folder.names();
+        this.#waiting = names.length;
         for (const name of this.#told.keys()) if (!names.includes(name)) this.#told.delete(name);
         const before = clock.now() - tellAgainAfterMs;
         for (const name of names) if ((this.#told.get(name) ?? -Infinity) <= before) await this.#tellOne(name);

@@ -175,11 +175,12 @@ describe('storage commitment as SCP', () => {
     const teller = aTeller();
 
     await teller.tell();
-    assert.equal(started.length, 0);
+    assert.deepEqual([started.length, teller.state], [0, { waiting: 2, untold: 2 }]);
     [now, isAway] = [60_000, false];
     await teller.tell();
     await teller.tell();
     const first = started.splice(0);
+    assert.deepEqual(teller.state, { waiting: 2, untold: 0 });
     await desk.remove('1.2.3');
     await aTeller().tell();
 
