@@ -17,7 +17,8 @@ export interface RenderOptions {
   /** Pixels of the display that the picture has to fit in, and the part of the picture that is shown. */
   readonly viewport?: {
     readonly width: number; readonly height: number;
-    readonly source?: { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | undefined;
+    /** To the picture's right and lower edge by default; a negative width or height flips. */
+    readonly source?: { readonly x: number; readonly y: number; readonly width: number | undefined; readonly height: number | undefined } | undefined;
     /** Whether a smaller picture is made larger. */
     readonly enlarge: boolean;
   } | undefined;
@@ -33,6 +34,8 @@ export interface FrameToRender {
 
 /** Pixels of a picture that is made larger. */
 const maxOutputPixels = 64 * 1024 * 1024;
+/** Pixels of all frames of a moving picture, four bytes each while it is made. */
+const maxFilmPixels = 32 * 1024 * 1024;
 
 /**
  * Makes a picture of one frame: decoded, with modality and VOI transformations and palette, as 8 bits of grey or RGB.
@@ -61,6 +64,19 @@ function eightBitsOf(pixels: Buffer, pixel: ImagePixel, attributes: FrameAttribu
   if (pixel.photometricInterpretation === 'PALETTE COLOR') return { data: paletteOf(values, attributes.top, attributes.bulk), channels: 3 };
   const display = displayOf(attributes, pixel, values, window);
   return { data: throughTable(values, pixel, display), channels: 1 };
+}
+
+/** @param png the first of the pictures @throws CodecError when they have too many pixels in all */
+export async function requireFilm(png: Buffer, frameCount: number): Promise<void> {
+  const { width, height } = await sharp(png).metadata();
+  if (width * height * frameCount > maxFilmPixels) throw new CodecError('tooLarge', 'Its frames have more pixels in all than a moving picture is made of. Ask for a smaller viewport, or for single frames.');
+}
+
+/** A GIF that shows pictures of one size, given as PNG, one after the other, for ever. */
+export async function animate(pngs: readonly Buffer[], frameMs: number): Promise<Buffer> {
+  // Grey pictures that are joined come out transparent.
+  const coloured = await Promise.all(pngs.map((png) => sharp(png).toColourspace('srgb').png({ compressionLevel: 1 }).toBuffer()));
+  return sharp(coloured, { join: { animated: true } }).gif({ delay: pngs.map(() => frameMs), loop: 0 }).toBuffer();
 }
 
 /** Every stored value of 16 bits has its place in a table, filled where a value comes up. */
@@ -96,9 +112,10 @@ function storedValues(pixels: Buffer, { bitsAllocated, bitsStored, pixelRepresen
 async function encoded(image: Sharp, { rows, columns }: ImagePixel, { type, quality, viewport }: RenderOptions): Promise<Buffer> {
   let shown = image;
   if (viewport?.source) {
-    const { x, y, width, height } = viewport.source;
-    const inside = { left: Math.min(x, columns - 1), top: Math.min(y, rows - 1) };
-    shown = shown.extract({ ...inside, width: Math.max(1, Math.min(width, columns - inside.left)), height: Math.max(1, Math.min(height, rows - inside.top)) });
+    const { x, y, width = columns, height = rows } = viewport.source;
+    const inside = { left: Math.min(Math.round(x), columns - 1), top: Math.min(Math.round(y), rows - 1) };
+    const within = (asked: number, room: number): number => Math.max(1, Math.min(Math.round(Math.abs(asked)), room));
+    shown = shown.extract({ ...inside, width: within(width, columns - inside.left), height: within(height, rows - inside.top) }).flop(width < 0).flip(height < 0);
   }
   if (viewport) {
     if (viewport.width * viewport.height > maxOutputPixels) throw new CodecError('tooLarge', 'The viewport asked for is larger than pictures are made.');

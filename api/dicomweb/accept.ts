@@ -59,11 +59,11 @@ const jsonTypes = new Map<string, 'application/dicom+json' | 'application/json'>
   ['application/json', 'application/json'],
 ]);
 
-/** @returns the Content-Type to answer with @throws HttpProblem 406 */
-export function negotiateJson(request: Request, query: URLSearchParams): string {
-  const best = acceptedRanges(request, query).find(({ type }) => jsonTypes.has(type));
-  if (best) return jsonTypes.get(best.type) ?? 'application/dicom+json';
-  throw notAcceptable('This resource is given as application/dicom+json. Ask for that in Accept.');
+/** One data set as JSON or as XML, in one body. @returns the Content-Type to answer with @throws HttpProblem 406 */
+export function negotiateDataSet(request: Request, query: URLSearchParams): DataSetType {
+  const best = acceptedRanges(request, query).map(({ type }) => (type === 'application/dicom+xml' ? type : jsonTypes.get(type))).find((type) => type !== undefined);
+  if (best) return best;
+  throw notAcceptable('This resource is given as application/dicom+json or application/dicom+xml. Ask for one of them in Accept.');
 }
 
 /** Data sets as JSON in one body, or as XML, each a part of `multipart/related` (PS3.18 8.7.3.2). */

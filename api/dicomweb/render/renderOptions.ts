@@ -44,17 +44,21 @@ export function windowFrom(center: number, width: number, kind: 'LINEAR' | 'LINE
 
 const maxSide = 16_384;
 
-/** `width,height`, and perhaps the part of the picture to show: `x,y,width,height` (PS3.18 8.3.5.1.3). */
+/**
+ * `vw,vh`, and perhaps the part of the picture to show: `vw,vh,sx,sy,sw,sh` (PS3.18 8.3.5.1.3). Of the latter each may be left out or have
+ * decimals; a negative width or height flips.
+ */
 function viewportOf(text: string | null): RenderOptions['viewport'] {
   if (text === null) return undefined;
-  const numbers = text.split(',').map((part) => (/^\d{1,5}$/.test(part.trim()) ? Number(part) : NaN));
-  const [width = NaN, height = NaN, x, y, sourceWidth, sourceHeight] = numbers;
+  const parts = text.split(',').map((part) => part.trim());
+  const [width = NaN, height = NaN] = parts.slice(0, 2).map((part) => (/^\d{1,5}$/.test(part) ? Number(part) : NaN));
+  const [x = 0, y = 0, sourceWidth, sourceHeight] = parts.slice(2).map((part) => (part === '' ? undefined : /^-?\d{1,5}(?:\.\d{1,6})?$/.test(part) ? Number(part) : NaN));
   const inRange = (value: number): boolean => value >= 1 && value <= maxSide;
-  if (numbers.length === 2 && inRange(width) && inRange(height)) return { width, height, enlarge: true };
-  if (numbers.length === 6 && inRange(width) && inRange(height) && numbers.every((value) => value >= 0) && sourceWidth! > 0 && sourceHeight! > 0) {
-    return { width, height, enlarge: true, source: { x: x!, y: y!, width: sourceWidth!, height: sourceHeight! } };
-  }
-  throw badRequest(`The parameter viewport is width,height from 1 to ${maxSide}, or width,height,x,y,width,height in whole pixels.`);
+  const size = { width, height, enlarge: true };
+  if (inRange(width) && inRange(height) && parts.length === 2) return size;
+  const sound = x >= 0 && y >= 0 && [sourceWidth, sourceHeight].every((side) => side === undefined || Math.abs(side) > 0);
+  if (inRange(width) && inRange(height) && parts.length === 6 && sound) return { ...size, source: { x, y, width: sourceWidth, height: sourceHeight } };
+  throw badRequest(`The parameter viewport is width,height from 1 to ${maxSide}, or width,height,x,y,width,height, of which the last four may be left out and the last two be negative.`);
 }
 
 export const imageTypes: readonly ImageType[] = ['image/jpeg', 'image/png', 'image/gif'];

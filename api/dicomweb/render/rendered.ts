@@ -67,7 +67,9 @@ async function sendFrames(deps: ImageDeps, context: TenantContext, request: Requ
   const etag = etagOf([found.location.sha256, numbers, way, asked.options]);
   if (isHeld(request, response, etag)) return;
   const instance = instanceURL(context, found);
+  const film = way.type === 'image/gif' && way.envelope === 'single' && named === undefined && pictures.frameCount > 1;
   async function* made(): AsyncGenerator<Part> {
+    if (film) return yield { location: '', bytes: await pictures.film({ ...asked.options, type: way.type }) };
     for (const number of numbers) yield { location: `${instance}/frames/${number}/rendered`, bytes: await pictures.picture(number, { ...asked.options, type: way.type }) };
   }
   await send(context, response, way, etag, made());

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Request } from 'express';
 import { stringifyDicomJson } from '../../../dicom/json.ts';
+import { stringifyDicomXml } from '../../../dicom/xml.ts';
 import type { PackOrigin, StagedPack } from '../../../domain/pack.ts';
 import { priorities } from '../../../domain/tenant.ts';
 import { readPackHeaders } from '../../../stores/packs/packHeaders.ts';
@@ -10,7 +11,7 @@ import type { TenantContext, TenantHandler } from '../../context.ts';
 import type { Flows } from '../../flowsClient.ts';
 import { flowUrl } from '../../flowUrls.ts';
 import { badRequest, HttpProblem, unavailable, unknownTenant } from '../../problems.ts';
-import { negotiateJson, parseMediaRange } from '../accept.ts';
+import { negotiateDataSet, parseMediaRange } from '../accept.ts';
 import { instancesOfMetadata, jsonMetadata, xmlMetadata, type MetadataSyntax } from './metadataInstances.ts';
 import { parseMultipart, type Part } from './multipartParser.ts';
 import { uidParameter } from '../parameters.ts';
@@ -20,6 +21,7 @@ import { storeVerdicts } from './storeVerdicts.ts';
 import { StowPacks, type ClosedPack } from './stowPacks.ts';
 import { StowSpool, tooLarge } from './stowSpool.ts';
 import { Uploads } from './uploads.ts';
+import { xmlMediaType } from '../xmlPart.ts';
 
 export interface StoreDeps {
   readonly archive: Pick<ArchiveStore, 'putPack' | 'putHeaders' | 'getIndex' | 'listIndexes'>;
@@ -41,7 +43,7 @@ export const stowGatewayId = 'stow';
  */
 export const createStore = (deps: StoreDeps): TenantHandler =>
   async function store(context, request, response) {
-    const contentType = negotiateJson(request, context.query);
+    const contentType = negotiateDataSet(request, context.query);
     const studyInstanceUID = uidParameter(request, 'study');
     const body = bodyOf(request, deps.maxBytes);
     if (!await deps.tenants.get(context.tenantId)) throw unknownTenant();
@@ -50,8 +52,8 @@ export const createStore = (deps: StoreDeps): TenantHandler =>
     const verdicts = received.packs.length === 0 ? { stored: [], refused: [] } : await ingest(deps, context, received);
 
     const result = { stored: verdicts.stored, refused: [...received.refused, ...verdicts.refused] };
-    response.status(storeStatus(result)).type(contentType)
-      .send(Buffer.from(stringifyDicomJson(storeResponse(result, `${context.tenantUrl}/dicom-web`, studyInstanceUID))));
+    const answer = storeResponse(result, `${context.tenantUrl}/dicom-web`, studyInstanceUID);
+    response.status(storeStatus(result)).vary('Accept').type(contentType).send(Buffer.from(contentType === xmlMediaType ? stringifyDicomXml(answer) : stringifyDicomJson(answer)));
   };
 
 /** What a request sends: Part 10 files, or metadata and bulk data apart. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import sharp from 'sharp';
 import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { encode, explicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
-import { aFile, anApi, partsOf, stow, type Api } from './support.ts';
+import { aFile, anApi, anImage, partsOf, stow, type Api } from './support.ts';
 
 const at = '/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1';
 const pdfStorage = '1.2.840.10008.5.1.4.1.1.104.1';
@@ -38,6 +38,32 @@ describe('api: rendered pictures (WADO-RS, WADO-URI)', () => {
     }
 
     assert.deepEqual(sizes, [['jpeg', 4, 4], ['png', 10, 10], ['gif', 8, 8], ['jpeg', 4, 4], ['jpeg', 2, 2]]);
+  });
+
+  it('shows the part that the viewport names, flipped where it is negative', async () => {
+    await stow(api, [aFile({ pixels })]);
+    const rows: readonly (readonly [viewport: string, values: readonly number[]])[] = [
+      ['2,2,0,0,2,2', [0, 1, 4, 5]], ['2,2,2,2,,', [10, 11, 14, 15]], ['4,4,,,,', Array.from({ length: 16 }, (_, each) => each)], ['2,2,1.4,0.6,2.0,2.0', [5, 6, 9, 10]],
+      ['2,2,0,0,-2,2', [1, 0, 5, 4]], ['2,2,0,0,2,-2', [4, 5, 0, 1]], ['2,2,0,0,-2,-2', [5, 4, 1, 0]], ['2,2,2,2,9,9', [10, 11, 14, 15]],
+    ];
+    for (const [viewport, values] of rows) assert.deepEqual(await grey(await get(`${at}/rendered?viewport=${viewport}`, 'image/png')), values.map((value) => value * 17), viewport);
+    for (const viewport of ['2,2,-1,0,1,1', '2,2,0,0,0,1', '2,2,,', '2,2,a,b,c,d', '2,2,1e3,0,1,1', '-2,2', '2.5,2']) assert.equal((await get(`${at}/rendered?viewport=${viewport}`)).status, 400, viewport);
+  });
+
+  it('gives an instance of several frames as a GIF that moves, at its pace', async () => {
+    const frames = Buffer.concat([0, 1000, 3000].map((value) => Buffer.from(Uint16Array.from({ length: 16 }, (_, each) => (each === 0 ? 3000 : each === 1 ? 0 : value)).buffer)));
+    await stow(api, [anImage({ rows: 4, columns: 4, frames: 3, bits: 16, pixels: frames, extra: [{ tag: 0x00281050, vr: 'DS', value: '1500' }, { tag: 0x00281051, vr: 'DS', value: '3000' }], timing: [{ tag: 0x00181063, vr: 'DS', value: '40' }] })]);
+
+    const film = Buffer.from(await (await get(`${at}/rendered?viewport=8,8`, 'image/gif')).arrayBuffer());
+    const still = Buffer.from(await (await get(`${at}/frames/2/rendered`, 'image/gif')).arrayBuffer());
+    const { format, pages, delay, loop, width, pageHeight } = await sharp(film, { animated: true }).metadata();
+    const middles = await Promise.all([0, 1, 2].map(async (page) => (await sharp(film, { page }).removeAlpha().toColourspace('b-w').raw().toBuffer())[63]!));
+
+    assert.deepEqual({ format, pages, delay, loop, width, pageHeight }, { format: 'gif', pages: 3, delay: [40, 40, 40], loop: 0, width: 8, pageHeight: 8 });
+    for (const [page, expected] of [0, 85, 255].entries()) assert.ok(Math.abs(middles[page]! - expected) < 8, `${middles}`);
+    assert.equal((await sharp(still).metadata()).pages ?? 1, 1);
+    assert.equal((await get(`${at}/rendered`)).headers.get('Content-Type'), 'image/jpeg');
+    assert.equal((await partsOf(await get(`${at}/rendered`, 'multipart/related; type="image/gif"'))).length, 3);
   });
 
   it('gives a picture of each instance of a series and a study, and one thumbnail', async () => {

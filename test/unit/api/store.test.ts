@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { readdir } from 'node:fs/promises';
+import { parseDicomXml } from '../../../api/dicomweb/store/parseDicomXml.ts';
 import { encodeFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { packLimits } from '../../../domain/pack.ts';
 import { encode, explicitLE } from '../dicom/dataSetBytes.ts';
@@ -33,6 +34,16 @@ describe('api: store (STOW-RS)', () => {
     const [start] = api.flows.started;
     assert.match(start?.flowId ?? '', /^demo\/ingest\/stow\/[0-9a-f-]{36}$/);
     assert.deepEqual(await readdir(api.folder), []);
+  });
+
+  it('answers in JSON or XML, as the sender takes it', async () => {
+    const body = aMultipart([aFile(), Buffer.from('no dicom')]);
+    const send = (Accept: string): Promise<Response> => api.call('/dicom-web/studies', { method: 'POST', headers: { 'Content-Type': multipartType, Accept }, body });
+    const [xml, json] = [await send('application/dicom+xml'), await send('application/json;q=0.5, application/dicom+json')];
+
+    assert.deepEqual([xml.status, xml.headers.get('Content-Type')], [202, 'application/dicom+xml']);
+    assert.deepEqual(parseDicomXml(await xml.text()), await json.json());
+    assert.equal((await send('text/html')).status, 406);
   });
 
   it('answers success to a resend, which changes nothing', async () => {
@@ -148,7 +159,7 @@ describe('api: store (STOW-RS)', () => {
       [post(multipartType, body.subarray(0, -20)), 400], [post(multipartType, Buffer.from('nothing')), 400], [post(multipartType, aMultipart([])), 400],
       [post('multipart/related; type="application/dicom"', body), 400], [post('multipart/related; type="application/pdf"; boundary=b0undary', body), 415],
       [post('multipart/form-data; boundary=b0undary', body), 415], [post('application/json', body), 415], [post(multipartType, body, { 'Content-Encoding': 'gzip' }), 415],
-      [post(multipartType, body, { Accept: 'application/dicom+xml' }), 406],
+      [post(multipartType, body, { Accept: 'text/html' }), 406],
     ];
     for (const [at, [response, status]] of rows.entries()) assert.equal((await response).status, status, `row ${at}`);
 

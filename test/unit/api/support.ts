@@ -214,14 +214,14 @@ export function aFile({ study = '1.2.3', series = '1.2.3.1', instance = '1.2.3.1
   return Buffer.concat([encodeFileMeta({ sopClassUID, sopInstanceUID: instance, transferSyntaxUID }), encode(elements, layoutOf(transferSyntaxUID))]);
 }
 
-export interface Image { readonly rows: number; readonly columns: number; readonly frames: number; readonly bits: 1 | 16; readonly transferSyntaxUID?: string; readonly pixels: Buffer; readonly extra?: readonly Element[]; readonly instance?: string }
+export interface Image { readonly rows: number; readonly columns: number; readonly frames: number; readonly bits: 1 | 16; readonly transferSyntaxUID?: string; readonly pixels: Buffer; /** Between Rows and Pixel Data. */ readonly extra?: readonly Element[]; /** Of group 0018. */ readonly timing?: readonly Element[]; readonly instance?: string }
 
 /** A multi-frame image. */
-export function anImage({ rows, columns, frames, bits, transferSyntaxUID = explicitLE, pixels, extra = [], instance = '1.2.3.1.1' }: Image): Buffer {
+export function anImage({ rows, columns, frames, bits, transferSyntaxUID = explicitLE, pixels, extra = [], timing = [], instance = '1.2.3.1.1' }: Image): Buffer {
   const layout = layoutOf(transferSyntaxUID);
   const us = (tag: number, value: number): Element => ({ tag, vr: 'US', value: layout.bigEndian ? Buffer.from([value >>> 8, value & 0xff]) : Buffer.from([value & 0xff, value >>> 8]) });
   const elements: Element[] = [
-    { tag: 0x00080016, vr: 'UI', value: '1.2.840.10008.5.1.4.1.1.7' }, { tag: 0x00080018, vr: 'UI', value: instance }, { tag: 0x00080060, vr: 'CS', value: 'OT' },
+    { tag: 0x00080016, vr: 'UI', value: '1.2.840.10008.5.1.4.1.1.7' }, { tag: 0x00080018, vr: 'UI', value: instance }, { tag: 0x00080060, vr: 'CS', value: 'OT' }, ...timing,
     { tag: 0x0020000d, vr: 'UI', value: '1.2.3' }, { tag: 0x0020000e, vr: 'UI', value: '1.2.3.1' }, us(0x00280002, 1), { tag: 0x00280004, vr: 'CS', value: 'MONOCHROME2' },
     { tag: 0x00280008, vr: 'IS', value: String(frames) }, us(0x00280010, rows), us(0x00280011, columns), us(0x00280100, bits), us(0x00280101, bits), us(0x00280102, bits - 1), us(0x00280103, 0),
     ...extra,
