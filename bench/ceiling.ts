@@ -4,6 +4,8 @@ import { open } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Worker, isMainThread, workerData } from 'node:worker_threads';
+import type { S3Values } from '../stores/s3/s3.ts';
+import { s3Get, s3Put, S3Ceiling } from './ceilingS3.ts';
 import { Load, newUID } from './load.ts';
 
 export interface CeilingOrder {
@@ -11,6 +13,7 @@ export interface CeilingOrder {
   /** Written to and emptied again. */
   readonly folder: string;
   readonly instanceCount: number;
+  readonly s3: S3Values;
 }
 
 /** What this machine does with the same bytes and nothing else: instances per second, and its CPU for one. */
@@ -26,6 +29,7 @@ async function main(order: CeilingOrder): Promise<void> {
   const load = new Load(order.loadFolder);
   const uids = (): { study: string; series: string; instance: string } => ({ study: newUID(), series: newUID(), instance: newUID() });
   const instances = Array.from({ length: order.instanceCount }, (_, number) => load.pieces(uids(), number));
+  const s3 = new S3Ceiling(order.s3, instances);
   mkdirSync(order.folder, { recursive: true });
   process.send!('ready');
   await new Promise((resolve) => process.once('message', resolve));
@@ -34,7 +38,10 @@ async function main(order: CeilingOrder): Promise<void> {
     await measured('write + fdatasync, four files at once', instances, () => write(order.folder, instances, 4)),
     await measured('SHA-256', instances, () => hash(instances)),
     await measured('loopback, received and dropped', instances, () => receive(instances)),
+    await measured(s3Put, instances, () => s3.put()),
+    await measured(s3Get, instances, () => s3.get()),
   ];
+  await s3.close();
   rmSync(order.folder, { recursive: true, force: true });
   process.send!(ceilings, () => process.disconnect());
 }

@@ -3,9 +3,9 @@ import type { InfraConfig } from '../infra/config.ts';
 import { createRandom } from '../test/faults/harness/random.ts';
 import { makeStudy } from '../test/faults/harness/studies.ts';
 import { storeInstances } from '../edge-gateway/scu/store.ts';
-import { withStack } from './ingest.ts';
 import { save, settingOf, settingText } from './report.ts';
 import { apiOf, untilFound } from './run.ts';
+import { withStack } from './stackOfBench.ts';
 import { markdownTable } from './statistics.ts';
 
 /** One run of a flow: a flow that continued as new has several. */

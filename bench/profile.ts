@@ -2,9 +2,10 @@ import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { printProgress } from '../infra/commands/show.ts';
 import type { InfraConfig } from '../infra/config.ts';
-import { withStack } from './ingest.ts';
 import { makeLoad } from './load.ts';
 import { apiOf, runPacs } from './run.ts';
+import { withStack } from './stackOfBench.ts';
+import { cpuOf } from './usage.ts';
 
 interface CpuProfile {
   readonly nodes: readonly { readonly id: number; readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number } }[];
@@ -18,12 +19,12 @@ export async function benchProfile(config: InfraConfig, options: { readonly asso
   const folder = path.join(config.home, 'bench', 'profiles');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const loadFolder = await makeLoad(config.home, 1, printProgress);
+  const loadFolder = await makeLoad(config.home, 'ct', printProgress);
   process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --cpu-prof --cpu-prof-dir=${folder}`;
   await withStack(config, async (stack) => {
     delete process.env['NODE_OPTIONS'];
     const run = await runPacs(stack, await apiOf(stack), { loadFolder, ...options }, false);
-    console.log(`${run.acceptedPerSecond.toFixed(0)} accepted/s, CPU ms an instance: ${JSON.stringify(run.cpuMs)}`);
+    console.log(`${run.acceptedPerSecond.toFixed(0)} accepted/s, CPU ms an instance: ${JSON.stringify(Object.fromEntries(Object.entries(run.cost).map(([part, cost]) => [part, Number(cpuOf(cost).toFixed(2))])))}`);
   });
   for (const name of readdirSync(folder)) show(path.join(folder, name), options.instanceCount);
   return 0;

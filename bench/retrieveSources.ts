@@ -8,10 +8,11 @@ import { freePorts } from '../infra/native/ports.ts';
 import type { Stack } from '../infra/native/stack.ts';
 import { tokenKey } from '../infra/secrets.ts';
 import { signToken } from '../infra/token.ts';
+import { s3Of } from './stackOfBench.ts';
 import { createS3, type S3Values } from '../stores/s3/s3.ts';
 import { listKeys } from '../stores/s3/s3Objects.ts';
 import { startChild, type Child } from './child.ts';
-import { makeLoad } from './load.ts';
+import { makeLoad, type LoadKind } from './load.ts';
 import type { PeerSystem } from './peers.ts';
 import { apiOf, untilFound } from './run.ts';
 import type { RetrieverOrder } from './retriever.ts';
@@ -25,10 +26,9 @@ export interface Source {
   readonly order: Omit<RetrieverOrder, 'workerCount'>;
 }
 
-/** Studies of instances of one size, made of a real CT's frames of 0.5 MB. */
+/** Studies of instances of one kind, and so of one size. */
 export interface Size {
-  readonly what: string;
-  readonly frameCount: number;
+  readonly kind: LoadKind;
   readonly studies: number;
   readonly instances: number;
 }
@@ -46,7 +46,8 @@ export interface Systems {
 
 export interface Api {
   readonly port: number;
-  readonly child: ChildProcess;
+  readonly pid: number;
+  stop(): Promise<void>;
 }
 
 export interface FileServer {
@@ -54,18 +55,39 @@ export interface FileServer {
   readonly child: Child<number>;
 }
 
-/** Sends the load to our gateway and to Orthanc, and says how each gives it back. Kept packs are kept already. */
-export async function loadSources(systems: Systems, size: Size): Promise<readonly Source[]> {
-  const { config, stack, orthanc, withoutCache, withCache, files } = systems;
-  const loadFolder = await makeLoad(config.home, size.frameCount, printProgress);
+/** What the systems hold of one load, and how each gives it back. */
+export interface Loaded {
+  readonly sources: readonly Source[];
+  readonly studies: readonly LoadedStudy[];
+}
+export interface LoadedStudy {
+  readonly pacs: string;
+  /** The same instances under other UIDs. */
+  readonly orthanc: string | undefined;
+}
+
+/** Sends a load to our gateway and waits until it is found. */
+export async function sendToPacs(config: InfraConfig, stack: Stack, size: Size): Promise<SenderReport> {
   const { host, port, aeTitle } = stack.urls.dicom;
-  const report = await send(loadFolder, size, host, port, aeTitle);
+  const report = await send(await makeLoad(config.home, size.kind, printProgress), size, host, port, aeTitle);
   if (await untilFound(await apiOf(stack), report) === undefined) throw new Error('What was sent was not found in time');
-  const studies = Object.keys(report.studies);
-  const token = await signToken({ sub: 'bench', tenants: ['demo'], roles: ['viewer'] }, tokenKey(path.join(stack.home, 'secrets', 'token.key')), '8h');
-  const headers = { Authorization: `Bearer ${token}`, Accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' };
+  return report;
+}
+
+export const sendToPeer = async (config: InfraConfig, peer: PeerSystem, size: Size): Promise<SenderReport> =>
+  send(await makeLoad(config.home, size.kind, printProgress), size, '127.0.0.1', peer.port, peer.aeTitle);
+
+export const viewerToken = (stack: Stack): Promise<string> =>
+  signToken({ sub: 'bench', tenants: ['demo'], roles: ['viewer'] }, tokenKey(path.join(stack.home, 'secrets', 'token.key')), '8h');
+
+/** Sends the load to our gateway and to Orthanc, and says how each gives it back. Kept packs are kept already. */
+export async function loadSources(systems: Systems, size: Size): Promise<Loaded> {
+  const { config, stack, orthanc, withoutCache, withCache, files } = systems;
+  const studies = Object.keys((await sendToPacs(config, stack, size)).studies);
+  const atOrthanc = orthanc && await sendToPeer(config, orthanc, size);
+  const headers = { Authorization: `Bearer ${await viewerToken(stack)}`, Accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' };
   const ours = (system: string, apis: readonly Api[]): Source => ({
-    system, pids: apis.map(({ child }) => child.pid ?? 0),
+    system, pids: apis.map(({ pid }) => pid),
     order: { headers, urls: studies.map((study, at) => `http://127.0.0.1:${apis[at % apis.length]!.port}/tenants/demo/dicom-web/studies/${study}`) },
   });
   const s3 = s3Of(stack);
@@ -73,14 +95,16 @@ export async function loadSources(systems: Systems, size: Size): Promise<readonl
   for (const url of ours('', [withCache[0]]).order.urls) await (await fetch(url, { headers })).arrayBuffer();
   // What was read is checked and renamed into its place beside the answers.
   await sleep(2000);
-  return [
+  const sources: readonly Source[] = [
     { system: 'S3 get of the same packs', pids: [], order: { urls: keys, headers: {}, s3 } },
     ours('PACS, from S3', [withoutCache]),
     ours('PACS, packs kept', [withCache[0]]),
     ours('PACS, packs kept, 2 processes', withCache),
     { system: 'bare file server, same packs', pids: [files.child.pid], order: { urls: keys.map((key) => `http://127.0.0.1:${files.port}/demo/${path.basename(key)}`), headers: {} } },
-    ...(orthanc ? [{ system: 'Orthanc', pids: [orthanc.pid], order: { headers: {}, urls: await orthancUrls(orthanc, await send(loadFolder, size, '127.0.0.1', orthanc.port, orthanc.aeTitle)) } }] : []),
+    ...(orthanc && atOrthanc ? [{ system: 'Orthanc', pids: [orthanc.pid], order: { headers: {}, urls: await orthancUrls(orthanc, atOrthanc) } }] : []),
   ];
+  const theirs = Object.keys(atOrthanc?.studies ?? {});
+  return { sources, studies: studies.map((pacs, index) => ({ pacs, orthanc: theirs[index] })) };
 }
 
 async function send(loadFolder: string, { studies, instances }: Size, host: string, port: number, calledAETitle: string): Promise<SenderReport> {
@@ -93,11 +117,6 @@ async function send(loadFolder: string, { studies, instances }: Size, host: stri
   }
 }
 
-const s3Of = ({ env }: Stack): S3Values => ({
-  endpoint: env['S3_ENDPOINT']!, region: env['PACS_S3_REGION']!, bucket: env['PACS_S3_BUCKET']!,
-  credentials: { accessKeyId: env['AWS_ACCESS_KEY_ID']!, secretAccessKey: env['AWS_SECRET_ACCESS_KEY']! },
-});
-
 async function packKeys(values: S3Values, studies: readonly string[]): Promise<readonly string[]> {
   const bucket = createS3(values);
   const keys: string[] = [];
@@ -107,14 +126,17 @@ async function packKeys(values: S3Values, studies: readonly string[]): Promise<r
 }
 
 /** Every instance by itself, as Orthanc without plugins gives files. */
-async function orthancUrls({ httpPort }: PeerSystem, { studies }: SenderReport): Promise<readonly string[]> {
+async function orthancUrls(peer: PeerSystem, { studies }: SenderReport): Promise<readonly string[]> {
+  const found = await Promise.all(Object.keys(studies).map((uid) => orthancInstances(peer, uid)));
+  return found.flat().map((url) => `${url}/file`);
+}
+
+/** Where Orthanc has the instances of a study. */
+export async function orthancInstances({ httpPort }: PeerSystem, studyInstanceUID: string): Promise<readonly string[]> {
   const base = `http://127.0.0.1:${httpPort}`;
   const json = async <T>(at: string, init?: RequestInit): Promise<T> => await (await fetch(`${base}${at}`, init)).json() as T;
-  const found = await Promise.all(Object.keys(studies).map(async (uid) => {
-    const [study] = await json<readonly { readonly ID: string }[]>('/tools/lookup', { method: 'POST', body: uid });
-    return (await json<readonly { readonly ID: string }[]>(`/studies/${study!.ID}/instances`)).map(({ ID }) => `${base}/instances/${ID}/file`);
-  }));
-  return found.flat();
+  const [study] = await json<readonly { readonly ID: string }[]>('/tools/lookup', { method: 'POST', body: studyInstanceUID });
+  return (await json<readonly { readonly ID: string }[]>(`/studies/${study!.ID}/instances`)).map(({ ID }) => `${base}/instances/${ID}`);
 }
 
 /** One more API process beside the stack's. @param packCacheDir empty keeps no packs */
@@ -123,10 +145,18 @@ export async function startApi(stack: Stack, packCacheDir: string): Promise<Api>
   const child = spawn(process.execPath, ['api/main.ts'], { cwd: CHECKOUT, stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...stack.env, PACS_API_PORT: `${port}`, PACS_PACK_CACHE_DIR: packCacheDir, PACS_LOG_LEVEL: 'error' } });
   for (let attempt = 0; attempt < 300; attempt++, await sleep(100)) {
-    if (await fetch(`http://127.0.0.1:${port}/healthz`).then(({ ok }) => ok, () => false)) return { port, child };
+    if (await fetch(`http://127.0.0.1:${port}/healthz`).then(({ ok }) => ok, () => false)) return { port, pid: child.pid ?? 0, stop: () => ended(child) };
   }
   child.kill('SIGKILL');
   throw new Error('An API process did not start');
+}
+
+/** Asked to end, so that a profiler in it can write; made to after a while. */
+async function ended(child: ChildProcess): Promise<void> {
+  const exit = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await Promise.race([exit, sleep(5000)]);
+  child.kill('SIGKILL');
 }
 
 export async function startFileServer(folder: string): Promise<FileServer> {

@@ -1,5 +1,6 @@
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { echo } from '../edge-gateway/scu/echo.ts';
 import { DemoApi } from '../infra/demo/api.ts';
 import { OWN_PROCESSES, SERVERS } from '../infra/native/parts.ts';
 import type { Stack } from '../infra/native/stack.ts';
@@ -8,7 +9,7 @@ import { signToken } from '../infra/token.ts';
 import { startChild } from './child.ts';
 import type { PeerSystem } from './peers.ts';
 import type { SenderOrder, SenderReport } from './sender.ts';
-import { cpuMs, peakBytes, resetPeak } from './usage.ts';
+import { costBetween, costOf, cpuOf, peakBytes, resetPeak, type Cost } from './usage.ts';
 
 /** One sending of a load to one system. */
 export interface Run {
@@ -21,11 +22,11 @@ export interface Run {
   /** From the first C-STORE until QIDO-RS counts them all. */
   readonly foundPerSecond?: number;
   readonly latencyMs: { readonly median: number; readonly p99: number };
-  /** Of the receiving process until the last success, an instance; absent for a peer whose processes are gone by then. */
-  readonly receiverCpuMs?: number;
+  /** Of the receiving process until the last success, an instance. */
+  readonly receiverCpuMs: number;
   readonly senderCpuMs: number;
   /** By part until found and released, an instance. */
-  readonly cpuMs: Readonly<Record<string, number>>;
+  readonly cost: Readonly<Record<string, Cost>>;
   readonly peakMB: Readonly<Record<string, number>>;
   readonly load1: number;
 }
@@ -37,6 +38,7 @@ const pollMs = 200;
 const patienceMs = 300_000;
 /** After found: what is released and written down then belongs to the instances as well. */
 const settleMs = 1500;
+const forkedMs = 300;
 
 export async function apiOf(stack: Stack): Promise<DemoApi> {
   const token = await signToken({ sub: 'bench', tenants: ['demo'], roles: ['admin'] }, tokenKey(`${stack.home}/secrets/token.key`), '8h');
@@ -56,16 +58,16 @@ export async function runPacs(stack: Stack, api: DemoApi, order: Order, held: bo
     await sender.ready;
     if (held) await stack.kill('worker', 'SIGSTOP');
     Object.values(pids).forEach(resetPeak);
-    const before = mapped(pids, cpuMs);
+    const before = mapped(pids, costOf);
     const report = await sender.go();
-    const receiverCpu = cpuMs(gateway) - before['gateway']!;
+    const receiverCpu = cpuOf(costBetween(before['gateway']!, costOf(gateway), 1));
     if (held) await stack.kill('worker', 'SIGCONT');
     const foundAt = await untilFound(api, report);
     await sleep(settleMs);
     return {
       system: held ? pipelineHeld : wholePipeline, ...common(order, report, receiverCpu),
       ...(foundAt !== undefined && { foundPerSecond: (1000 * order.instanceCount) / (foundAt - report.firstSentAt) }),
-      cpuMs: mapped(pids, (pid, part) => (cpuMs(pid) - before[part]!) / order.instanceCount),
+      cost: mapped(pids, (pid, part) => costBetween(before[part]!, costOf(pid), order.instanceCount)),
       peakMB: mapped(pids, (pid) => peakBytes(pid) / 1e6),
     };
   } finally {
@@ -78,22 +80,25 @@ export async function runPeer(peer: PeerSystem, order: Order): Promise<Run> {
   const sender = startChild<SenderReport>('sender.ts', { ...order, host: '127.0.0.1', port: peer.port, calledAETitle: peer.aeTitle });
   try {
     await sender.ready;
-    const before = cpuMs(peer.pid);
+    const before = costOf(peer.pid);
     const report = await sender.go();
-    const receiverCpu = peer.forks ? undefined : cpuMs(peer.pid) - before;
-    return { system: peer.name, ...common(order, report, receiverCpu), cpuMs: {}, peakMB: { peer: peakBytes(peer.pid) / 1e6 } };
+    // A receiver that has a process for each association looks after those that are gone when the next one comes.
+    await sleep(forkedMs);
+    await echo({ host: '127.0.0.1', port: peer.port, callingAETitle: 'BENCH', calledAETitle: peer.aeTitle });
+    const cost = costBetween(before, costOf(peer.pid), 1);
+    return { system: peer.name, ...common(order, report, cpuOf(cost)), cost: {}, peakMB: { peer: peakBytes(peer.pid) / 1e6 } };
   } finally {
     sender.stop();
   }
 }
 
-function common(order: Order, report: SenderReport, receiverCpuMs: number | undefined) {
+function common(order: Order, report: SenderReport, receiverCpuMs: number) {
   const sorted = report.latenciesMs.toSorted((a, b) => a - b);
   return {
     associationCount: order.associationCount, instanceCount: order.instanceCount, failures: report.failures,
     acceptedPerSecond: (1000 * report.succeededCount) / (report.lastAnsweredAt - report.firstSentAt),
     latencyMs: { median: sorted[sorted.length >> 1] ?? 0, p99: sorted[Math.floor(sorted.length * 0.99)] ?? 0 },
-    ...(receiverCpuMs !== undefined && { receiverCpuMs: receiverCpuMs / order.instanceCount }), senderCpuMs: report.cpuMs / order.instanceCount,
+    receiverCpuMs: receiverCpuMs / order.instanceCount, senderCpuMs: report.cpuMs / order.instanceCount,
     load1: loadavg()[0] ?? 0,
   };
 }
@@ -108,5 +113,5 @@ export async function untilFound(api: DemoApi, { studies }: Pick<SenderReport, '
   return undefined;
 }
 
-const mapped = (pids: Readonly<Record<string, number>>, of: (pid: number, part: string) => number): Record<string, number> =>
+const mapped = <T>(pids: Readonly<Record<string, number>>, of: (pid: number, part: string) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(pids).map(([part, pid]) => [part, of(pid, part)]));
