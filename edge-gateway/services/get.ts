@@ -17,6 +17,10 @@ export interface GetDeps {
   readonly log: Logger;
 }
 
+/** Instances that are asked for while one is sent, as long as the requestor takes one within a second; then one, so that none waits long. */
+const aheadOfFast = 4;
+const fastMs = 1_000;
+
 /** One instance to send, as the index names it. */
 interface Wanted extends InstanceName {
   readonly sopClassUID: string;
@@ -71,13 +75,16 @@ class Getting {
     const relational = this.#link.extensions.get(abstractSyntaxUID)?.[0] === 1;
     const wanted = await this.#resolve(readRetrieval(await readIdentifier(dataSet, transferSyntaxUID), queryRetrieveClass(abstractSyntaxUID)!, relational));
     const tally = new SuboperationTally(wanted.length);
-    let next = this.#prepare(wanted[0]);
+    const prepared: Promise<Ready | undefined>[] = [];
+    let ahead = 1;
     try {
       for (const [index, instance] of wanted.entries()) {
         if (this.#operation.isCancelled) return tally.cancelled(transferSyntaxUID);
-        const ready = await next;
-        next = this.#prepare(wanted[index + 1]);
+        const ready = await (prepared.shift() ?? this.#prepare(instance));
+        const beganAt = performance.now();
+        while (prepared.length < ahead && index + 1 + prepared.length < wanted.length) prepared.push(this.#prepare(wanted[index + 1 + prepared.length]!));
         tally.count(instance.sopInstanceUID, ready && await this.#send(instance, ready));
+        ahead = performance.now() - beganAt < fastMs ? aheadOfFast : 1;
         if (index + 1 < wanted.length) await this.#operation.respond(tally.pending());
       }
       return tally.final(transferSyntaxUID);
@@ -98,8 +105,7 @@ class Getting {
   }
 
   /** @returns undefined when no context takes it, or the archive cannot give it; it never rejects: that is one failed sub-operation */
-  async #prepare(instance: Wanted | undefined): Promise<Ready | undefined> {
-    if (!instance) return undefined;
+  async #prepare(instance: Wanted): Promise<Ready | undefined> {
     const { sopInstanceUID, sopClassUID, transferSyntaxUID } = instance;
     const fields = { associationId: this.#info.associationId, sopInstanceUID };
     const contexts = this.#link.contexts.filter(({ abstractSyntaxUID, requestorIsScp }) => requestorIsScp && abstractSyntaxUID === sopClassUID)

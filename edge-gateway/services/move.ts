@@ -20,7 +20,7 @@ export interface MoveDeps {
   readonly tenantId: string;
   readonly gatewayId: string;
   readonly log: Logger;
-  /** Between two looks at the flow, each followed by a pending response. */
+  /** Between two looks at the flow, each followed by a pending response. The first come sooner: most retrievals are short. */
   readonly pollMs?: number;
   /** For how long the cloud may be away before the requestor is told so. */
   readonly patienceMs?: number;
@@ -81,12 +81,14 @@ const partsOf = (level: QueryRetrieveLevel, uids: readonly string[]): Omit<Retri
 const sizeOf = (selections: readonly RetrieveSelection[]): number =>
   selections.reduce((count, { seriesInstanceUIDs, sopInstanceUIDs }) => count + (seriesInstanceUIDs ?? sopInstanceUIDs ?? ['']).length, 0);
 
+const firstLookMs = 50;
+
 /** Looks until the flow is over. When the association ends the flow goes on without it. */
 async function follow({ log, pollMs = 1_000, patienceMs = 60_000 }: MoveDeps, retrieval: Retrieval, instanceCount: number, operation: Operation): Promise<RetrieveOutcome> {
   let progress: RetrieveProgress = { completedCount: 0, warningCount: 0, failedCount: 0, failedSOPInstanceUIDs: [] };
   let cancelTold = false;
-  for (let heardAt = Date.now(); ;) {
-    await sleep(pollMs, undefined, { signal: cancelTold ? undefined : operation.signal }).catch(() => undefined);
+  for (let heardAt = Date.now(), waitMs = Math.min(firstLookMs, pollMs); ; waitMs = Math.min(2 * waitMs, pollMs)) {
+    await sleep(waitMs, undefined, { signal: cancelTold ? undefined : operation.signal }).catch(() => undefined);
     if (operation.signal.aborted && !operation.isCancelled) throw new AssociationOver('The association ended; the retrieval goes on');
     try {
       if (operation.isCancelled && !cancelTold) {

@@ -157,11 +157,12 @@ async function* locate(client: OpenSearchClient, tenantId: string, scope: Scope)
  * do not see yet. A retrieval in that moment would lack them, so it makes them seen.
  */
 async function seeAllInstances(client: OpenSearchClient, tenantId: string, studyInstanceUID: string): Promise<void> {
-  const study = await getDocument<{ readonly summary: StudySummary }>(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['summary']);
-  if (!study) return;
   const index = indexNames.instances;
-  const { body } = await client.count({ index, body: { query: { bool: { filter: filtersOf(tenantId, { term: { studyInstanceUID } }) } } } as never });
-  if (body.count < study.source.summary.instanceCount) await client.indices.refresh({ index });
+  const [study, { body }] = await Promise.all([
+    getDocument<{ readonly summary: StudySummary }>(client, indexNames.studies, studyId(tenantId, studyInstanceUID), ['summary']),
+    client.count({ index, body: { query: { bool: { filter: filtersOf(tenantId, { term: { studyInstanceUID } }) } } } as never }),
+  ]);
+  if (study && body.count < study.source.summary.instanceCount) await client.indices.refresh({ index });
 }
 
 /** By document ID, in real time: an instance is found as soon as it is written. */

@@ -12,7 +12,7 @@ const sampled = 16;
  * Keeps the headers of the packs read last: viewers ask for many frames of one instance, and for metadata before that.
  * A header file never changes once it is written.
  *
- * @param cacheBytes of the headers' JSON text; in memory it is some three times as much
+ * @param cacheBytes of the headers' JSON text; in memory it is some three times as much, four times when metadata was given of it
  */
 export function createHeaderCache(archive: HeaderSource, cacheBytes: number): HeaderSource {
   const cache = new LruCache<readonly InstanceHeader[]>(cacheBytes);

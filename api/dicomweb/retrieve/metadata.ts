@@ -60,14 +60,34 @@ export async function* headersOf(archive: Pick<ArchiveStore, 'getHeaders'>, loca
   }
 }
 
+/** Written in pieces of this size, not one an instance. */
+const pieceBytes = 64 * 1024;
+
 async function* jsonArray(headers: AsyncIterable<LocatedHeader>, dicomWeb: string, none: () => Error): AsyncGenerator<Uint8Array> {
-  let first = true;
+  let [held, heldBytes, isEmpty]: [Buffer[], number, boolean] = [[], 0, true];
   for await (const { location, header } of headers) {
-    yield Buffer.from(`${first ? '[' : ','}${stringifyDicomJson(metadataOf(header, location, dicomWeb))}`);
-    first = false;
+    const text = textOf(header, location, dicomWeb);
+    held.push(isEmpty ? opening : comma, text);
+    heldBytes += text.length;
+    isEmpty = false;
+    if (heldBytes < pieceBytes) continue;
+    yield Buffer.concat(held);
+    [held, heldBytes] = [[], 0];
   }
-  if (first) throw none();
-  yield Buffer.from(']');
+  if (isEmpty) throw none();
+  yield Buffer.concat([...held, closing]);
+}
+
+/** What was written for a header, as long as that is kept in memory (headerCache.ts): viewers ask for a series again and again. */
+const texts = new WeakMap<InstanceHeader, { readonly dicomWeb: string; readonly text: Buffer }>();
+const [opening, comma, closing] = [Buffer.from('['), Buffer.from(','), Buffer.from(']')] as const;
+
+function textOf(header: InstanceHeader, location: InstanceLocation, dicomWeb: string): Buffer {
+  const known = texts.get(header);
+  if (known?.dicomWeb === dicomWeb) return known.text;
+  const text = Buffer.from(stringifyDicomJson(metadataOf(header, location, dicomWeb)));
+  texts.set(header, { dicomWeb, text });
+  return text;
 }
 
 async function* xmlParts(headers: AsyncIterable<LocatedHeader>, dicomWeb: string, boundary: string, none: () => Error): AsyncGenerator<Uint8Array> {

@@ -32,7 +32,8 @@ export const createRetrieve = (deps: RetrieveDeps): TenantHandler =>
     const scope = scopeOf(request);
     const options = acceptedFileOptions(request, context.query, scope.sopInstanceUID !== undefined);
     response.setHeader('Vary', 'Accept');
-    const version = await deps.index.version(context.tenantId, scope.studyInstanceUID);
+    // Read before the list, so that an answer is never told apart by a later version than it has.
+    const version = scope.sopInstanceUID === undefined ? await deps.index.version(context.tenantId, scope.studyInstanceUID) : 0;
     const found = await peek(deps.index.locate(context.tenantId, scope), lookAhead);
     const [first] = found.seen;
     if (!first) throw notFound(`There is no ${nameOf(scope)} in this archive.`);

@@ -36,6 +36,18 @@ describe('C-GET (PS3.4 C.4.3)', () => {
     assert.deepEqual(final, { status: 0, suboperations: { completed: 3, failed: 0, warning: 0 } });
   });
 
+  it('asks the archive for some instances while a fast requestor takes one, never for all', async () => {
+    const many = Array.from({ length: 20 }, (_, number) => `1.2.1.${number + 1}`);
+    const archive = anArchive(many.map((uid) => match(uid)), new Map(many.map((uid) => [uid, file(uid)])));
+    const ahead: number[] = [];
+    const asked = (): number => archive.asked.filter((question) => 'sopInstanceUID' in (question as object)).length;
+
+    const final = await get(archive, aLink([ct], () => (ahead.push(asked() - ahead.length - 1), 0)));
+
+    assert.deepEqual(final, { status: 0, suboperations: { completed: 20, failed: 0, warning: 0 } });
+    assert.deepEqual([ahead[0], Math.max(...ahead), ahead.at(-1)], [1, 4, 0]);
+  });
+
   it('never answers 0000 when one failed: B000 with the failed UIDs, A702 when none went through', async () => {
     const some = await get(three(), aLink([ct], ({ affectedSOPInstanceUID }) => (affectedSOPInstanceUID === uids[1] ? 0xa700 : 0)));
     const warned = await get(three(), aLink([ct], () => 0xb000));

@@ -38,8 +38,8 @@ function aCloud(looks: readonly (RetrieveProgress | RetrieveOutcome | Error)[], 
   };
 }
 
-const move = (cloud: ReturnType<typeof aCloud>, { matches = three, identifier = study, model = studyRoot, destination = 'WS1', patienceMs = 10_000, operation = anOperation().operation } = {}) =>
-  openMove({ archive: anArchive(matches), retrievals: cloud.retrievals, tenantId: 't1', gatewayId: 'gw1', log: quiet, pollMs: 1, patienceMs })(info, aLink())
+const move = (cloud: ReturnType<typeof aCloud>, { matches = three, identifier = study, model = studyRoot, destination = 'WS1', patienceMs = 10_000, pollMs = 1, operation = anOperation().operation } = {}) =>
+  openMove({ archive: anArchive(matches), retrievals: cloud.retrievals, tenantId: 't1', gatewayId: 'gw1', log: quiet, pollMs, patienceMs })(info, aLink())
     .handle(aRequest(model, 0x21, identifier, { moveDestination: destination }), operation);
 
 describe('C-MOVE (PS3.4 C.4.2)', () => {
@@ -64,6 +64,15 @@ describe('C-MOVE (PS3.4 C.4.2)', () => {
     assert.deepEqual([some.status, some.suboperations, await identifierOf(some)], [0xb000, { completed: 2, failed: 1, warning: 0 }, { '00080058': ui('1.2.1.2') }]);
     assert.deepEqual([warned.status, vanished.status, vanished.suboperations!.failed], [0xb000, 0xb000, 1]);
     assert.deepEqual([unsent.status, unsent.suboperations], [0xa702, { completed: 0, failed: 3, warning: 0 }]);
+  });
+
+  it('answers a short retrieval soon, however seldom it looks later', async () => {
+    const began = performance.now();
+
+    const final = await move(aCloud([progress(1), over('sent', 3)]), { pollMs: 60_000 });
+
+    assert.equal(final.status, 0);
+    assert.ok(performance.now() - began < 5_000);
   });
 
   it('answers A801 for a destination that nobody configured, and for none', async () => {
