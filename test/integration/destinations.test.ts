@@ -6,8 +6,10 @@ import { parseFileMeta } from '../../dicom/part10/fileMeta.ts';
 import { readInstanceHeader } from '../../dicom/part10/header.ts';
 import type { InstanceDelivery } from '../../domain/delivery.ts';
 import type { Destination, RoutingRule } from '../../domain/tenant.ts';
+import { createTranscoder } from '../../codecs/transcoder.ts';
 import { sha256 } from '../support/pacsClient.ts';
 import { freePort, removeTempFolders, runPeer, startPeer, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
+import { makePublicKeys } from '../support/publicKeys.ts';
 import { madeStudy, sendFiles, type MadeStudy } from '../support/sender.ts';
 import { eventually, sharedPacs } from '../support/stack.ts';
 
@@ -16,11 +18,15 @@ describe('destinations', function () {
   const pacs = sharedPacs();
   const peers = testPeers();
   const running: PeerProcess[] = [];
+  const codecs = createTranscoder({ threads: 1 });
   afterEach(async () => {
     for (const peer of running.splice(0)) await peer.stop();
     await pacs().api.configure(() => ({ destinations: [], rules: [] }));
   });
-  after(removeTempFolders);
+  after(async () => {
+    await codecs.close();
+    await removeTempFolders();
+  });
 
   /** Sends a study through the gateway and waits until the archive has it. */
   const archivedStudy = async (sample: string, count: number): Promise<MadeStudy> => {
@@ -152,6 +158,40 @@ describe('destinations', function () {
     assert.deepEqual([asked.actor, asked.detail], ['test', 'Sent again: ws2 lost its disk']);
   });
 
+  it('that take Implicit VR Little Endian alone get a compressed study so, and the ledger says it', async () => {
+    const [port, folder] = [await freePort(), await tempFolder()];
+    running.push(startPeer(peers().storescp, ['+B', '+xi', '-od', folder, '-aet', 'STORESCP', `${port}`]));
+    await eventually('storescp answers', async () => (await runPeer(peers().echoscu, ['127.0.0.1', `${port}`])).code === 0);
+    await configure(storescp(port), [{ ruleId: 'all', destinationId: 'ws1' }]);
+
+    const study = await archivedStudy('MR_small_jpeg_ls_lossless.dcm', 3);
+    const instances = await delivered(study, 'ws1');
+
+    assert.deepEqual(instances.map(({ sentAs, attempts }) => [sentAs, attempts]), Array(3).fill(['1.2.840.10008.1.2', 1]));
+    const original = readFileSync(study.files[0]!.file);
+    for (const name of readdirSync(folder)) {
+      const kept = readFileSync(path.join(folder, name));
+      assert.equal(metaOf(kept).transferSyntaxUID, '1.2.840.10008.1.2');
+      assert.equal(await pixelsOf(kept), sha256((await codecs.decodeFrame(await frameOf(original))).bytes));
+    }
+  });
+
+  it('whose certificate is of another CA are away, and their flow says why', async () => {
+    const [port, folder] = [await freePort(), await tempFolder()];
+    await makePublicKeys(folder, ['workstation']);
+    running.push(startPeer(peers().storescp, ['+B', '-od', await tempFolder(), '-aet', 'STORESCP', '+tla', path.join(folder, 'workstation.key'), path.join(folder, 'workstation.pem'), `${port}`]));
+    await configure({ ...storescp(port), tls: {} } as Destination);
+    const study = await archivedStudy('CT_small.dcm', 1);
+
+    await requestRoute(study, 'ws1', randomUUID());
+
+    const sentence = await eventually('the destination\'s flow says why it waits', async () => {
+      const flow = await pacs().api.flow(`${pacs().tenantId}/destination/ws1`);
+      return flow.state === 'DESTINATION_AWAY' && /certificate/.test(flow.sentence ?? '') && flow.sentence;
+    });
+    assert.match(sentence, /its certificate is not of the CA that is trusted here/);
+  });
+
   it('of another make keep it: Orthanc has every instance with its pixels', async () => {
     const [dicomPort, httpPort] = [await freePort(), await freePort()];
     const folder = await tempFolder();
@@ -194,6 +234,12 @@ function metaOf(file: Buffer) {
   return meta;
 }
 const sopInstanceUIDOf = (file: Buffer): string => metaOf(file).mediaStorageSOPInstanceUID ?? '';
+/** The only frame of a compressed file. */
+async function frameOf(file: Buffer) {
+  const { header, pixelData } = await readInstanceHeader({ lengthBytes: file.length, read: async (at, length) => file.subarray(at, at + length) });
+  const bytes = Buffer.concat(pixelData!.frames![0]!.map(([offset, length]) => file.subarray(offset, offset + length)));
+  return { header, bytes, transferSyntaxUID: metaOf(file).transferSyntaxUID };
+}
 /** SHA-256 of the value of Pixel Data. */
 async function pixelsOf(file: Buffer): Promise<string> {
   const { pixelData } = await readInstanceHeader({ lengthBytes: file.length, read: async (at, length) => file.subarray(at, at + length) });

@@ -9,7 +9,7 @@ import type { InstanceToSend, SendResult } from '../../stores/ports.ts';
 import { createPeerOf } from '../../workers/dicomPeer.ts';
 import { createDicomProbe, createDicomSender } from '../../workers/dicomSender.ts';
 import { Transcodings } from '../../workers/transcodings.ts';
-import { freePort, removeTempFolders, runScript, startPeer, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
+import { freePort, removeTempFolders, runScript, startPeer, storescpProfile, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
 import { realFiles, type RealFile } from '../support/realFiles.ts';
 import { eventually } from '../support/stack.ts';
 
@@ -67,9 +67,8 @@ describe('destinations that take few transfer syntaxes', function () {
   for (const [what, uid] of [['Implicit', implicitVRLittleEndian], ['Explicit', explicitVRLittleEndian]] as const) {
     it(`storescp of DCMTK that takes ${what} VR Little Endian alone gets every real file, with its pixels`, async () => {
       const [folder, port] = [await tempFolder(), await freePort()];
-      const profile = path.join(await tempFolder(), 'profile.cfg');
-      writeFileSync(profile, takesAlone(`LittleEndian${what}`, [...new Set(files.map(({ sopClass }) => sopClass))]));
-      await started(startPeer(peers().storescp, ['+B', '-od', folder, '-aet', 'PEER', '-xf', profile, 'Default', `${port}`]), destinationAt(port));
+      const profile = await storescpProfile([...new Set(files.map(({ sopClass }) => sopClass))], `LittleEndian${what}`);
+      await started(startPeer(peers().storescp, ['+B', '-od', folder, '-aet', 'PEER', ...profile, `${port}`]), destinationAt(port));
 
       const { sent, refusals } = await sendEach(destinationAt(port), folder);
       const compared = await runScript<{ readonly difference?: number; readonly failed?: string }>(peers().python, 'compare_pixels.py',
@@ -125,10 +124,3 @@ describe('destinations that take few transfer syntaxes', function () {
     for (const { transcoded } of pairs) assert.equal(transferSyntax((parseFileMeta(readFileSync(transcoded)) as { readonly transferSyntaxUID: string }).transferSyntaxUID)?.lossy, false);
   });
 });
-
-/** A profile of storescp: these SOP Classes and Verification, in one transfer syntax. */
-const takesAlone = (name: string, sopClassUIDs: readonly string[]): string => [
-  '[[TransferSyntaxes]]', '[One]', `TransferSyntax1 = ${name}`, '[[PresentationContexts]]', '[Storage]',
-  ...['1.2.840.10008.1.1', ...sopClassUIDs].map((uid, at) => `PresentationContext${at + 1} = ${uid}\\One`),
-  '[[Profiles]]', '[Default]', 'PresentationContexts = Storage', '',
-].join('\n');

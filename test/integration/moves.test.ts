@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import type { DicomJson } from '../../dicom/json.ts';
 import type { DicomDestination } from '../../domain/tenant.ts';
-import { freePort, removeTempFolders, runPeer, runScript, startPeer, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
+import { freePort, removeTempFolders, runPeer, runScript, startPeer, storescpProfile, tempFolder, testPeers, type PeerProcess } from '../support/peers.ts';
 import { madeStudy, sendFiles, type MadeStudy } from '../support/sender.ts';
 import { eventually, sharedPacs } from '../support/stack.ts';
 
@@ -22,22 +22,25 @@ describe('C-MOVE', function () {
   let ct: MadeStudy;
   let mr: MadeStudy;
   let port: number;
+  let plainPort: number;
   let received: string;
 
-  before('two studies of one patient are archived, and storescp is a destination that takes no RLE', async function () {
+  before('two studies of one patient are archived, storescp is a destination that takes CT alone, another one that takes no RLE', async function () {
     this.timeout(240_000);
     ct = await madeStudy(peers().python, await tempFolder(), 'CT_small.dcm', 3);
     mr = await madeStudy(peers().python, await tempFolder(), 'MR_small_RLE.dcm', 2);
     await sendFiles(peers().python, pacs().stack.urls.dicom, [ct, mr].flatMap(({ files }) => files.map(({ file }) => file)));
     for (const study of [ct, mr]) await eventually('the study is found', () => pacs().api.isFound(study.studyInstanceUID, study.files.length));
-    [port, received] = [await freePort(), await tempFolder()];
-    running.push(startPeer(peers().storescp, ['-v', '-d', '-od', received, '-aet', 'STORESCP', '+xe', `${port}`]));
-    await eventually('storescp answers', async () => (await runPeer(peers().echoscu, ['127.0.0.1', `${port}`])).code === 0);
+    [port, received, plainPort] = [await freePort(), await tempFolder(), await freePort()];
+    running.push(startPeer(peers().storescp, ['-v', '-d', '-od', received, '-aet', 'STORESCP', ...await storescpProfile(['1.2.840.10008.5.1.4.1.1.2'], 'LittleEndianExplicit'), `${port}`]));
+    running.push(startPeer(peers().storescp, ['-od', await tempFolder(), '-aet', 'PLAIN', '+xi', `${plainPort}`]));
+    for (const one of [port, plainPort]) await eventually('storescp answers', async () => (await runPeer(peers().echoscu, ['127.0.0.1', `${one}`])).code === 0);
   });
   beforeEach(async () => {
     const ws1: DicomDestination = { kind: 'dicom', destinationId: 'ws1', gatewayId: 'gw1', host: '127.0.0.1', port, calledAETitle: 'STORESCP' };
     const away: DicomDestination = { ...ws1, destinationId: 'away', port: await freePort(), calledAETitle: 'AWAY' };
-    await pacs().api.configure(() => ({ destinations: [ws1, away], rules: [] }));
+    const plain: DicomDestination = { ...ws1, destinationId: 'plain', port: plainPort, calledAETitle: 'PLAIN' };
+    await pacs().api.configure(() => ({ destinations: [ws1, away, plain], rules: [] }));
   });
   afterEach(() => pacs().api.configure(() => ({ destinations: [], rules: [] })));
   after(async () => {
@@ -70,6 +73,12 @@ describe('C-MOVE', function () {
     assert.deepEqual([some, none].map((lines) => lines.at(-1)!).map(({ status, completed, failed }) => [status, completed, failed]), [[0xb000, 3, 2], [0xa702, 0, 2]]);
     for (const lines of [some, none]) assert.deepEqual((lines.at(-1)!.identifier!['00080058']!.Value as string[]).toSorted(), uidsOf(mr));
     for (const { status, remaining, completed, failed } of some.slice(0, -1)) assert.deepEqual([status, remaining! + completed! + failed!], [0xff00, 5]);
+  });
+
+  it('moves what the destination does not take as it is stored, uncompressed', async () => {
+    const [last] = (await move([ct.studyInstanceUID, mr.studyInstanceUID], 'PLAIN')).slice(-1);
+
+    assert.deepEqual([last!.status, last!.completed, last!.failed], [0, 5, 0]);
   });
 
   it('answers A801 for a destination that nobody configured, and A702 for one that is away', async () => {

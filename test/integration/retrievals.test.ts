@@ -80,8 +80,10 @@ describe('C-GET', function () {
     const asStored = await get(compressed, { storage: { [mrImage]: [rle] } });
     const decoded = await get(compressed, { storage: { [mrImage]: [explicitLE] } });
 
-    assert.deepEqual([asStored, decoded].map(storedIn), [allOf(compressed), allOf(compressed)]);
-    assert.deepEqual([asStored, decoded].map((lines) => [...new Set(lines.flatMap(({ transferSyntaxUID }) => transferSyntaxUID ?? []))]), [[rle], [explicitLE]]);
+    const implicit = await get(compressed, { storage: { [mrImage]: ['1.2.840.10008.1.2'] } });
+
+    assert.deepEqual([asStored, decoded, implicit].map(storedIn), Array(3).fill(allOf(compressed)));
+    assert.deepEqual([asStored, decoded, implicit].map((lines) => [...new Set(lines.flatMap(({ transferSyntaxUID }) => transferSyntaxUID ?? []))]), [[rle], [explicitLE], ['1.2.840.10008.1.2']]);
   });
 
   it('counts as failed, and names, what the requestor takes no role for', async () => {

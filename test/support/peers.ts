@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -83,6 +83,17 @@ export function startPeer(command: string, args: readonly string[]): PeerProcess
       clearTimeout(hard);
     },
   };
+}
+
+/** Options of storescp to take these SOP Classes, and Verification, in one transfer syntax that DCMTK names. */
+export async function storescpProfile(sopClassUIDs: readonly string[], transferSyntaxName: string): Promise<readonly string[]> {
+  const file = path.join(await tempFolder(), 'profile.cfg');
+  await writeFile(file, [
+    '[[TransferSyntaxes]]', '[One]', `TransferSyntax1 = ${transferSyntaxName}`, '[[PresentationContexts]]', '[Storage]',
+    ...['1.2.840.10008.1.1', ...sopClassUIDs].map((uid, at) => `PresentationContext${at + 1} = ${uid}\\One`),
+    '[[Profiles]]', '[Default]', 'PresentationContexts = Storage', '',
+  ].join('\n'));
+  return ['-xf', file, 'Default'];
 }
 
 export async function freePort(): Promise<number> {
