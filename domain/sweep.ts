@@ -1,4 +1,4 @@
-import type { PackIdentity } from './pack.ts';
+import type { PackIdentity, PackOrigin } from './pack.ts';
 
 /** Which packs a sweep reads and compares with their digests: one of `of` equal shares, so that `of` runs see every pack. */
 export interface VerifyShare {
@@ -33,6 +33,12 @@ export interface ExaminedPack {
   /** The gateway that took it; absent when it was uploaded by STOW-RS, or nothing tells. */
   readonly gatewayId?: string;
 }
+
+/** Who may still have a pack: its gateway, unless it came by STOW-RS. */
+export const gatewayOf = ({ kind, gatewayId }: Pick<PackOrigin, 'kind' | 'gatewayId'>): Pick<ExaminedPack, 'gatewayId'> => (kind === 'dimse' ? { gatewayId } : {});
+
+/** A pack that a sweep found damaged. */
+export type DamagedPack = PackIdentity & ExaminedPack;
 
 export interface Holder {
   readonly studyInstanceUID: string;

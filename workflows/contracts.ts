@@ -1,7 +1,8 @@
 import type { DestinationFailure, Trouble } from '../domain/circuit.ts';
 import type { CommitmentName } from '../domain/commitment.ts';
 import type { ReplaySelection } from '../domain/delivery.ts';
-import type { GivenUp, PackIdentity, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
+import type { GivenUp, PackOrigin, SpooledPack, StagedPack } from '../domain/pack.ts';
+import type { DamagedPack } from '../domain/sweep.ts';
 import type { Priority } from '../domain/tenant.ts';
 
 /** Task queues; each gateway's own is `edgeTaskQueue` in ids.ts. */
@@ -263,7 +264,7 @@ export interface SweepTenantInput {
   /** Studies with a younger commit are left to their flows. */
   readonly settleMs: number;
   /** Set by continue-as-new. */
-  readonly carried?: { readonly side: 'archive' | 'index'; readonly cursor: string | undefined; readonly startedAt: string; readonly counts: SweepCounts; readonly damaged: readonly PackIdentity[] };
+  readonly carried?: { readonly side: 'archive' | 'index'; readonly cursor: string | undefined; readonly startedAt: string; readonly counts: SweepCounts; readonly damaged: readonly DamagedPack[] };
 }
 
 /** What a sweep looked at, and what was not as the archive has it. */

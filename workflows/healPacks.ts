@@ -2,7 +2,7 @@ import { ActivityFailure, condition, isCancellation, proxyActivities } from '@te
 import type { EdgeActivities, IndexActivities } from '../activities/index.ts';
 import { permanentFailures } from '../domain/failures.ts';
 import type { PackIdentity } from '../domain/pack.ts';
-import type { ExaminedPack, HealAttempt } from '../domain/sweep.ts';
+import type { DamagedPack, ExaminedPack, HealAttempt } from '../domain/sweep.ts';
 import { taskQueues } from './contracts.ts';
 import { neverStarted } from './edge.ts';
 import { edgeTaskQueue } from './ids.ts';
@@ -29,11 +29,10 @@ export interface Healing {
  * that no source has waits for a person with a sentence that says who was asked; `retry` asks everybody again, `skip` and `reject` leave
  * it. Ends when no pack waits. History: about 30 events a pack.
  */
-export async function healPacks(packs: readonly PackIdentity[], { tenantId, flowId, parking, onHealed }: Healing): Promise<void> {
+export async function healPacks(packs: readonly DamagedPack[], { tenantId, flowId, parking, onHealed }: Healing): Promise<void> {
   const askGateway = openGateways(tenantId);
   const inLane = openLanes(lanes);
-  const heal = async (pack: PackIdentity): Promise<ParkedFailure | undefined> => {
-    const { damage, gatewayId } = await examinePack(pack);
+  const heal = async (pack: PackIdentity, { damage, gatewayId }: ExaminedPack): Promise<ParkedFailure | undefined> => {
     if (damage === undefined) return undefined;
     const sources: readonly Source[] = [
       { name: 'the archive', ask: () => mendPack(pack) },
@@ -53,9 +52,10 @@ export async function healPacks(packs: readonly PackIdentity[], { tenantId, flow
     return { errorType: 'PackDamaged', sentence: sentenceOf(pack, damage, asked) };
   };
   const decided = (packId: string, failure: ParkedFailure) => new Promise<Decision>((resolve) => { parking.park(packId, failure, resolve); });
-  await Promise.all(packs.map(async (pack) => {
-    for (;;) {
-      const failure = await inLane(() => heal(pack));
+  await Promise.all(packs.map(async ({ damage: found, gatewayId, ...pack }) => {
+    // What the sweep has just read is not read again at once; a sweep that began before it said so did not say it.
+    for (let known: ExaminedPack | undefined = found === undefined ? undefined : { damage: found, ...(gatewayId === undefined ? {} : { gatewayId }) }; ; known = undefined) {
+      const failure = await inLane(async () => heal(pack, known ?? await examinePack(pack)));
       if (failure === undefined || (await decided(pack.packId, failure)).kind !== 'retry') return;
       askGateway.again();
     }

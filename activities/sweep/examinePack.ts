@@ -1,6 +1,6 @@
 import { cancellationSignal } from '@temporalio/activity';
 import type { PackIdentity } from '../../domain/pack.ts';
-import type { ExaminedPack } from '../../domain/sweep.ts';
+import { gatewayOf, type ExaminedPack } from '../../domain/sweep.ts';
 import { withHeartbeat } from '../heartbeat.ts';
 import { findDamage, type VerifyDeps } from './verifyPack.ts';
 
@@ -12,6 +12,6 @@ export const createExaminePack = (deps: VerifyDeps) =>
       const index = await deps.archive.getIndex(pack, signal);
       if (!index) return { damage: 'its index is gone' };
       const damage = await findDamage(deps, index, signal);
-      return { ...(damage === undefined ? {} : { damage }), ...(index.origin.kind === 'dimse' ? { gatewayId: index.origin.gatewayId } : {}) };
+      return { ...(damage === undefined ? {} : { damage }), ...gatewayOf(index.origin) };
     });
   };

@@ -1,8 +1,8 @@
 import { cancellationSignal } from '@temporalio/activity';
 import { studyVersion } from '../../domain/choice.ts';
 import { buildStudyDocuments } from '../../domain/documents.ts';
-import type { PackIdentity, PackIndex } from '../../domain/pack.ts';
-import { isInShare, type VerifyShare } from '../../domain/sweep.ts';
+import type { PackIndex } from '../../domain/pack.ts';
+import { gatewayOf, isInShare, type DamagedPack, type VerifyShare } from '../../domain/sweep.ts';
 import type { ArchiveStore, AuditLog, StudyIndex } from '../../stores/ports.ts';
 import type { StudyIdentity, SweepCounts } from '../../workflows/contracts.ts';
 import { withHeartbeat } from '../heartbeat.ts';
@@ -24,7 +24,7 @@ export interface SweepPageInput {
 
 export interface SweptPage {
   readonly counts: SweepCounts;
-  readonly damaged: readonly PackIdentity[];
+  readonly damaged: readonly DamagedPack[];
   readonly next?: string;
 }
 
@@ -49,7 +49,7 @@ export const createSweepPage = (deps: SweepPageDeps) =>
     const signal = cancellationSignal();
     return withHeartbeat(async () => {
       const counts: Counts = { studyCount: 0, packCount: 0, verifiedCount: 0, damagedCount: 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 };
-      const damaged: PackIdentity[] = [];
+      const damaged: DamagedPack[] = [];
       const at = { cursor: input.cursor, limit: input.limit };
       const page = input.side === 'archive' ? await deps.archive.listStudies(input.tenantId, at, signal) : await deps.index.listStudies(input.tenantId, at);
       for (const studyInstanceUID of page.studyInstanceUIDs) {
@@ -81,8 +81,8 @@ async function compare({ index }: SweepPageDeps, study: StudyIdentity, packs: re
   return found.missingCount + found.staleCount + found.foreignCount > 0;
 }
 
-async function verify(deps: SweepPageDeps, { share, flowId }: SweepPageInput, packs: readonly PackIndex[], counts: Counts, signal: AbortSignal): Promise<readonly PackIdentity[]> {
-  const damaged: PackIdentity[] = [];
+async function verify(deps: SweepPageDeps, { share, flowId }: SweepPageInput, packs: readonly PackIndex[], counts: Counts, signal: AbortSignal): Promise<readonly DamagedPack[]> {
+  const damaged: DamagedPack[] = [];
   for (const pack of packs) {
     // That every tar is there costs a request; reading them is the share's.
     const whole = isInShare(pack, share);
@@ -90,9 +90,9 @@ async function verify(deps: SweepPageDeps, { share, flowId }: SweepPageInput, pa
       : await deps.archive.packLengthBytes(pack, signal) === pack.lengthBytes ? undefined : 'its tar is gone or has another length';
     if (whole) counts.verifiedCount++;
     if (damage === undefined) continue;
-    const { tenantId, studyInstanceUID, seriesInstanceUID, packId } = pack;
+    const { tenantId, studyInstanceUID, seriesInstanceUID, packId, origin } = pack;
     counts.damagedCount++;
-    damaged.push({ tenantId, studyInstanceUID, seriesInstanceUID, packId });
+    damaged.push({ tenantId, studyInstanceUID, seriesInstanceUID, packId, damage, ...gatewayOf(origin) });
     await deps.audit.record([{ tenantId, studyInstanceUID, seriesInstanceUID, packId, flowId, eventId: `${flowId}-${packId}-damaged`, at: deps.now().toISOString(),
       actor: 'sweep', action: 'pack.damaged', detail: `Pack ${packId.slice(0, 12)}: ${damage}.` }]);
   }

@@ -136,14 +136,12 @@ describe('a damaged archive', function () {
   });
 
   it('heals what the disk of the S3 server itself changed, which that server then refuses to read', async function () {
-    // That server tries for 16 s before it says no, the S3 client four times, and the sweep reads it, twice, and its healing once more.
+    // That server tries for 16 s before it says no, the S3 client four times, and both the sweep and the healing read it.
     this.timeout(480_000);
-    const { site } = suite();
     const { study, key } = await archived('ct');
     const whole = (await tarOf(key))!;
-    const place = await findOnDisk(path.join(path.dirname(site.spoolFolder), 'cloud', 'data', 's3'), whole.subarray(whole.length - 3_000, whole.length - 2_936));
+    const place = await findOnDisk(path.join(path.dirname(suite().site.spoolFolder), 'cloud', 'data', 's3'), whole.subarray(whole.length - 3_000, whole.length - 2_936));
     await place.write(Buffer.from([whole[whole.length - 3_000]! ^ 1]));
-    await assert.rejects(site.api.retrieve(study.studyInstanceUID));
 
     const { damagedCount, healedCount } = await (await startSweep()).result();
 

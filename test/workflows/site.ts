@@ -109,7 +109,7 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
 export function aDamagedArchive(packIds: readonly string[], gatewayHas: (pack: PackIdentity) => boolean | Promise<boolean>): Pick<Activities, 'sweepPage' | 'examinePack' | 'putBackPack'> {
   const whole = new Set<string>();
   return {
-    sweepPage: async ({ side, tenantId }) => ({ damaged: side === 'archive' ? packIds.map((packId) => ({ tenantId, studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1', packId })) : [],
+    sweepPage: async ({ side, tenantId }) => ({ damaged: side === 'archive' ? packIds.map((packId) => ({ tenantId, studyInstanceUID: '1.2.3', seriesInstanceUID: '1.2.3.1', packId, damage: 'its tar is gone', gatewayId: 'gw1' })) : [],
       counts: { studyCount: 1, packCount: packIds.length, verifiedCount: packIds.length, damagedCount: side === 'archive' ? packIds.length : 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 } }),
     examinePack: async ({ packId }) => ({ ...(whole.has(packId) ? {} : { damage: 'its tar is gone' }), gatewayId: 'gw1' }),
     putBackPack: async (pack) => {

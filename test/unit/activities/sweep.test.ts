@@ -103,7 +103,8 @@ describe('sweepPage', () => {
 
       const { damaged, counts } = await sweep();
 
-      assert.deepEqual([damaged.map(({ packId }) => packId), counts.damagedCount], [[pack.index.packId], 1]);
+      assert.deepEqual([damaged.map(({ packId, gatewayId }) => [packId, gatewayId]), counts.damagedCount], [[[pack.index.packId, 'gw1']], 1]);
+      assert.ok(damaged[0]!.damage);
       assert.deepEqual([...audit.events.values()].map(({ action }) => action), ['pack.damaged']);
       await assert.rejects(run(verify, damaged[0]!), { type: 'PackDamaged', nonRetryable: true });
       archive.packs.set(packKey(pack.index, 'tar'), pack.tar);
