@@ -156,12 +156,6 @@ describe('C-FIND', function () {
     }
   });
 
-  it('ends with FE00 when it is cancelled', async () => {
-    const responses = await ask({ '00080052': cs('IMAGE'), '0020000D': ui(ct.studyInstanceUID), '0020000E': ui(ct.seriesInstanceUID), '00080018': { vr: 'UI' } }, { cancelAfter: 1 });
-
-    assert.ok([0xfe00, 0].includes(finalOf(responses)!), 'three matches may be out before the cancel is in');
-  });
-
   it('answers a query that matches nothing by one final response', async () => {
     const responses = await ask({ '00080052': cs('STUDY'), '00100020': { vr: 'LO', Value: ['NOBODY'] } });
 

@@ -2,7 +2,7 @@
 
 Reads a JSON request from standard input: host, port, calledAETitle, callingAETitle, operation (find, get, move), model (SOP Class UID),
 identifier (DICOM JSON Model), and as wanted: charset (Python codec of the identifier's text), extension (bytes of extended negotiation),
-cancelAfter (responses), destination, storage (SOP Class UID: transfer syntaxes, for get), roles (scu, scp), storeStatus, priority.
+cancelAfter (responses), destination, storage (SOP Class UID: transfer syntaxes, for get), roles (scu, scp), storeStatus, priority, window (asynchronous operations invoked, performed).
 Prints one JSON line a response: status, identifier, remaining, completed, failed, warning, comment; for get one line an instance before.
 """
 import hashlib, json, sys
@@ -10,7 +10,7 @@ import hashlib, json, sys
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
-from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
+from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, SOPClassExtendedNegotiation
 
 request = json.load(sys.stdin)
 ae = AE(ae_title=request['callingAETitle'])
@@ -28,6 +28,10 @@ if 'extension' in request:
     item.sop_class_uid = model
     item.service_class_application_information = bytes(request['extension'])
     negotiation.append(item)
+if 'window' in request:
+    item = AsynchronousOperationsWindowNegotiation()
+    item.maximum_number_operations_invoked, item.maximum_number_operations_performed = request['window']
+    negotiation.append(item)
 
 
 def on_store(event):
@@ -43,7 +47,9 @@ if not assoc.is_established:
     print(json.dumps({'rejected': True}))
     sys.exit(0)
 answered = [item for item in assoc.acceptor.user_information if isinstance(item, SOPClassExtendedNegotiation)]
-print(json.dumps({'contexts': {context.abstract_syntax: str(context.transfer_syntax[0]) for context in assoc.accepted_contexts},
+windows = [[item.maximum_number_operations_invoked, item.maximum_number_operations_performed]
+           for item in assoc.acceptor.user_information if isinstance(item, AsynchronousOperationsWindowNegotiation)]
+print(json.dumps({'window': windows[0] if windows else None, 'contexts': {context.abstract_syntax: str(context.transfer_syntax[0]) for context in assoc.accepted_contexts},
                   'extension': list(answered[0].service_class_application_information) if answered else None}))
 identifier = Dataset.from_json(json.dumps(request['identifier']))
 send = {'find': lambda: assoc.send_c_find(identifier, model, msg_id=7, priority=request.get('priority', 2)),
