@@ -56,6 +56,8 @@ export function runsOfWindow(window: readonly InstanceLocation[]): readonly Run[
 /** One instance of a stream. `bytes` is read to its end before the next instance is asked for; a lent piece is valid until the next one is. */
 export interface StreamedInstance {
   readonly location: InstanceLocation;
+  /** It comes from a pack kept on this machine's disk, which was compared with its digests when it was kept. */
+  readonly isKept: boolean;
   readonly bytes: AsyncGenerator<Piece>;
 }
 
@@ -85,6 +87,7 @@ function settled<T>(promise: Promise<T>): () => Promise<T> {
 
 /** Where the pieces of a run come from; LentRange says what the methods promise. */
 interface Source {
+  readonly isKept: boolean;
   next(): Promise<Piece | undefined>;
   giveBack(): void;
   close(): Promise<void>;
@@ -92,12 +95,14 @@ interface Source {
 
 async function openSource(archive: Pick<ArchiveStore, 'readRange' | 'lendRange'>, { pack, offsetBytes, lengthBytes }: Run, signal: AbortSignal): Promise<Source> {
   const lent: LentRange | undefined = await archive.lendRange?.(pack, offsetBytes, lengthBytes);
-  return lent ?? sourceOf(await archive.readRange(pack, offsetBytes, lengthBytes, signal));
+  if (!lent) return sourceOf(await archive.readRange(pack, offsetBytes, lengthBytes, signal));
+  return { isKept: true, next: () => lent.next(), giveBack: () => lent.giveBack(), close: () => lent.close() };
 }
 
 function sourceOf(stream: Readable): Source {
   const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   return {
+    isKept: false,
     next: async () => (await pieces.next()).value,
     giveBack: () => {},
     close: async () => { stream.destroy(); },
@@ -109,7 +114,7 @@ async function* splitRun(run: Run, source: Source): AsyncGenerator<StreamedInsta
   try {
     for (const location of run.instances) {
       await reader.skipTo(location.offsetBytes - run.offsetBytes);
-      yield { location, bytes: reader.take(location.lengthBytes) };
+      yield { location, isKept: source.isKept, bytes: reader.take(location.lengthBytes) };
       await reader.skipTo(location.offsetBytes - run.offsetBytes + location.lengthBytes);
     }
   } finally {
@@ -159,14 +164,19 @@ export class WrongDigest extends Error {
   override readonly name = 'WrongDigest';
 }
 
-/** Passes bytes on and checks their SHA-256; the last piece goes on when the digest is known to be right. */
-export async function* verified(bytes: AsyncIterable<Piece>, { sha256, lengthBytes, sopInstanceUID, packId }: InstanceLocation): AsyncGenerator<Piece> {
+/**
+ * Passes bytes on and checks their SHA-256; the last piece goes on when the digest is known to be right.
+ *
+ * @param onRight told before that piece
+ */
+export async function* verified(bytes: AsyncIterable<Piece>, { sha256, lengthBytes, sopInstanceUID, packId }: InstanceLocation, onRight: () => void = () => {}): AsyncGenerator<Piece> {
   const hash = createHash('sha256');
   let left = lengthBytes;
   for await (const piece of bytes) {
     hash.update(borrowed(piece));
     left -= piece.length;
     if (left === 0 && hash.digest('hex') !== sha256) throw new WrongDigest(`The archive holds other bytes for instance ${sopInstanceUID} in pack ${packId} than were received`);
+    if (left === 0) onRight();
     yield piece;
   }
 }
