@@ -179,7 +179,7 @@ describe('destinations', function () {
   it('whose certificate is of another CA are away, and their flow says why', async () => {
     const [port, folder] = [await freePort(), await tempFolder()];
     await makePublicKeys(folder, ['workstation']);
-    running.push(startPeer(peers().storescp, ['+B', '-od', await tempFolder(), '-aet', 'STORESCP', '+tla', path.join(folder, 'workstation.key'), path.join(folder, 'workstation.pem'), `${port}`]));
+    running.push(startPeer(peers().storescp, ['+B', '-od', await tempFolder(), '-aet', 'STORESCP', '+tls', path.join(folder, 'workstation.key'), path.join(folder, 'workstation.pem'), '+cf', path.join(folder, 'ca.pem'), `${port}`]));
     await configure({ ...storescp(port), tls: {} } as Destination);
     const study = await archivedStudy('CT_small.dcm', 1);
 

@@ -85,12 +85,12 @@ export function startPeer(command: string, args: readonly string[]): PeerProcess
   };
 }
 
-/** Options of storescp to take these SOP Classes, and Verification, in one transfer syntax that DCMTK names. */
+/** Options of storescp to take these SOP Classes in one transfer syntax that DCMTK names, and Verification. */
 export async function storescpProfile(sopClassUIDs: readonly string[], transferSyntaxName: string): Promise<readonly string[]> {
   const file = path.join(await tempFolder(), 'profile.cfg');
   await writeFile(file, [
-    '[[TransferSyntaxes]]', '[One]', `TransferSyntax1 = ${transferSyntaxName}`, '[[PresentationContexts]]', '[Storage]',
-    ...['1.2.840.10008.1.1', ...sopClassUIDs].map((uid, at) => `PresentationContext${at + 1} = ${uid}\\One`),
+    '[[TransferSyntaxes]]', '[One]', `TransferSyntax1 = ${transferSyntaxName}`, '[Implicit]', 'TransferSyntax1 = LittleEndianImplicit',
+    '[[PresentationContexts]]', '[Storage]', 'PresentationContext1 = VerificationSOPClass\\Implicit', ...sopClassUIDs.map((uid, at) => `PresentationContext${at + 2} = ${uid}\\One`),
     '[[Profiles]]', '[Default]', 'PresentationContexts = Storage', '',
   ].join('\n'));
   return ['-xf', file, 'Default'];
