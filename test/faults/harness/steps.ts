@@ -2,7 +2,7 @@ import type { Call, Fault } from './faultList.ts';
 import type { Site, SitePart } from './site.ts';
 
 /** The steps of the way in and out, as Temporal knows them. */
-export const steps = ['stagePack', 'validatePack', 'archivePack', 'registerPack', 'releasePack', 'indexStudy', 'findRoutes', 'sendInstances'] as const;
+export const steps = ['stagePack', 'validatePack', 'archivePack', 'registerPack', 'releasePack', 'indexStudy', 'settleStudy', 'findRoutes', 'sendInstances'] as const;
 export type Step = (typeof steps)[number];
 
 /**
