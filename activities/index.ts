@@ -21,6 +21,8 @@ import { createRegisterPack } from './ingest/registerPack.ts';
 import { createValidatePack } from './ingest/validatePack.ts';
 import { createExaminePack } from './sweep/examinePack.ts';
 import { createMendPack } from './sweep/mendPack.ts';
+import { createAbortUploads } from './sweep/abortUploads.ts';
+import { createRemoveOrphans } from './sweep/removeOrphans.ts';
 import { createSweepPage } from './sweep/sweepPage.ts';
 import { createVerifyPack } from './sweep/verifyPack.ts';
 import { createRecordAudit } from './recordAudit.ts';
@@ -70,6 +72,8 @@ export interface IndexActivities {
   readonly dropIndex: ActivityOf<typeof createDropIndex>;
   readonly rebuildPage: ActivityOf<typeof createRebuildPage>;
   readonly sweepPage: ActivityOf<typeof createSweepPage>;
+  readonly removeOrphans: ActivityOf<typeof createRemoveOrphans>;
+  readonly abortUploads: ActivityOf<typeof createAbortUploads>;
   readonly verifyPack: ActivityOf<typeof createVerifyPack>;
   readonly judgeCommitment: ActivityOf<typeof createJudgeCommitment>;
   readonly recordCommitment: ActivityOf<typeof createRecordCommitment>;

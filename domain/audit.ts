@@ -1,7 +1,7 @@
 /** What can happen to a study, in the words of its history. */
 export type AuditAction =
   | 'association.received' | 'study.uploaded'
-  | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict' | 'conflict.decided' | 'pack.damaged' | 'pack.healed'
+  | 'pack.archived' | 'instance.quarantined' | 'instance.duplicate' | 'instance.conflict' | 'conflict.decided' | 'pack.damaged' | 'pack.healed' | 'pack.removed' | 'tenant.swept'
   | 'study.indexed' | 'study.stable'
   | 'route.requested' | 'route.started' | 'route.delivered' | 'route.failed' | 'deliveries.replayed'
   | 'move.requested' | 'move.ended'

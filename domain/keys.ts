@@ -1,4 +1,5 @@
 import type { PackIdentity } from './pack.ts';
+import type { Warrant } from './removal.ts';
 
 /** The four index names of OpenSearch. */
 export const indexNames = {
@@ -14,7 +15,10 @@ export const studyPrefix = (tenantId: string, studyInstanceUID: string): string 
 
 /** `tenants/<tenantId>/studies/<StudyInstanceUID>/<SeriesInstanceUID>/<packId>.tar` and its two neighbours. */
 export const packKey = (pack: PackIdentity, part: PackPart): string =>
-  `${studyPrefix(pack.tenantId, pack.studyInstanceUID)}${pack.seriesInstanceUID}/${pack.packId}${packSuffixes[part]}`;
+  `${packStem(pack)}${packSuffixes[part]}`;
+/** What the keys of everything of a pack begin with, up to a dot. */
+export const packStem = (pack: PackIdentity): string =>
+  `${studyPrefix(pack.tenantId, pack.studyInstanceUID)}${pack.seriesInstanceUID}/${pack.packId}`;
 
 const packKeyPattern =
   /^tenants\/([a-z0-9-]+)\/studies\/([0-9.]{1,64})\/([0-9.]{1,64})\/([0-9a-f]{64})(\.tar|\.headers\.json\.gz|\.index\.json\.gz)$/;
@@ -26,6 +30,18 @@ export function parsePackKey(key: string): (PackIdentity & { readonly part: Pack
   const [, tenantId, studyInstanceUID, seriesInstanceUID, packId, suffix] = match as unknown as readonly [string, string, string, string, string, string];
   const part = (Object.keys(packSuffixes) as PackPart[]).find((name) => packSuffixes[name] === suffix);
   return part && { tenantId, studyInstanceUID, seriesInstanceUID, packId, part };
+}
+
+/** Beside a pack, while a sweep removes it: `<packId>.removal-<seconds>-<id>`. */
+export const warrantKey = (pack: PackIdentity, { id, windowMs }: Warrant): string => `${packStem(pack)}.removal-${windowMs / 1000}-${id}`;
+
+/** @returns undefined when the key is no warrant's */
+export function parseWarrantKey(key: string): { readonly pack: PackIdentity; readonly warrant: Warrant } | undefined {
+  const [, stem, seconds, id] = /^(.*)\.removal-(\d+)-([0-9a-f-]{36})$/.exec(key) ?? [];
+  const pack = stem && id ? parsePackKey(`${stem}${packSuffixes.tar}`) : undefined;
+  if (!pack || !id) return undefined;
+  const { tenantId, studyInstanceUID, seriesInstanceUID, packId } = pack;
+  return { pack: { tenantId, studyInstanceUID, seriesInstanceUID, packId }, warrant: { id, windowMs: Number(seconds) * 1000 } };
 }
 
 /** `tenants/<tenantId>/studies/<StudyInstanceUID>/choices/<number, eight digits>.json.gz`: which instance is current. No UID is named `choices`. */

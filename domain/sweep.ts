@@ -1,3 +1,4 @@
+import type { AuditEvent } from './audit.ts';
 import type { PackIdentity, PackOrigin } from './pack.ts';
 
 /** Which packs a sweep reads and compares with their digests: one of `of` equal shares, so that `of` runs see every pack. */
@@ -58,3 +59,7 @@ export function rightfulHolder(holders: readonly [Holder, ...Holder[]]): Holder 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const byCommit = (a: Holder, b: Holder): number =>
   compare(a.committedAt, b.committedAt) || compare(a.packId, b.packId) || compare(a.studyInstanceUID, b.studyInstanceUID);
+
+/** What a sweep saw, mended and removed, for the tenant's audit: an event without a study. */
+export const auditOfSweep = ({ tenantId, flowId }: { readonly tenantId: string; readonly flowId: string }, at: string, counts: object): AuditEvent =>
+  ({ tenantId, flowId, eventId: `${flowId.replaceAll('/', '-')}-swept`, at, actor: 'sweep', action: 'tenant.swept', counts: { ...counts } });

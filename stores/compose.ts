@@ -6,8 +6,9 @@ import { createDeliveryStore } from './s3/deliveryStore.ts';
 import { createDicomWebSender, type DicomWebSenderValues } from './destinations/destination.ts';
 import { createOpenSearch, type OpenSearchValues, type Refresh } from './opensearch/openSearch.ts';
 import { cachedReads, type PackCacheValues } from './packs/packCache.ts';
-import type { ArchiveStore, CircuitStore, CommitmentStore, DeliveryStore, Sender, StudyIndex, TenantStore } from './ports.ts';
+import type { ArchiveStore, CircuitStore, CommitmentStore, DeliveryStore, OrphanStore, Sender, StudyIndex, TenantStore } from './ports.ts';
 import { createS3, type S3Values } from './s3/s3.ts';
+import { createOrphanStore } from './s3/orphanStore.ts';
 import { createStudyIndex } from './opensearch/studyIndex.ts';
 import { createTenantStore } from './s3/tenantStore.ts';
 import type { DicomWebDestination } from '../domain/tenant.ts';
@@ -27,6 +28,7 @@ export interface StoreValues {
 
 export interface Stores {
   readonly archive: ArchiveStore;
+  readonly orphans: OrphanStore;
   readonly index: StudyIndex;
   readonly audit: RebuildableAuditLog;
   readonly tenants: TenantStore;
@@ -50,6 +52,7 @@ export function createStores(values: StoreValues): Stores {
   const archive = createArchiveStore({ ...bucket, ...(archiveCacheBytes === undefined ? {} : { cacheBytes: archiveCacheBytes }) });
   return {
     archive: packCache ? { ...archive, ...cachedReads(archive, packCache) } : archive,
+    orphans: createOrphanStore(bucket),
     index: createStudyIndex({ client, ...written }),
     audit: createAuditLog({ ...bucket, client, ...written }),
     tenants,

@@ -4,6 +4,7 @@ import type { Trouble } from '../domain/circuit.ts';
 import type { Commitment, CommitmentName, TakenCommitment } from '../domain/commitment.ts';
 import type { ChoiceDraft, StudyChoice } from '../domain/choice.ts';
 import type { DeliveryLedger } from '../domain/delivery.ts';
+import type { PackStanding, Warrant } from '../domain/removal.ts';
 import type { IndexDifferences } from '../domain/sweep.ts';
 import type { StudyDocuments } from '../domain/documents.ts';
 import type { IndexedInstance, InstanceHeader, PackedInstance } from '../domain/instance.ts';
@@ -69,6 +70,8 @@ export interface ArchiveStore {
   getHeaders(pack: PackIdentity, signal?: AbortSignal): Promise<readonly InstanceHeader[] | undefined>;
   /** @returns the size of the pack's tar, undefined when it is not there */
   packLengthBytes(pack: PackIdentity, signal?: AbortSignal): Promise<number | undefined>;
+  /** What is there of a pack, by one listing that no cache answers. A listing that took longer than half the margin of removals is made again. */
+  look(pack: PackIdentity, signal?: AbortSignal): Promise<PackStanding>;
   /** The commit, If-None-Match: *. @returns the index that counts: the one given, or the one that was there first */
   commitIndex(index: PackIndex, signal?: AbortSignal): Promise<PackIndex>;
   /** Cached: indexes never change. @returns undefined when the pack is not committed */
@@ -83,6 +86,32 @@ export interface ArchiveStore {
   readRange(pack: PackIdentity, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable>;
   /** The same in buffers that are used again, where that costs no request: for bytes that only pass through. @returns undefined when readRange has to be asked */
   lendRange?(pack: PackIdentity, offsetBytes: number, lengthBytes: number): Promise<LentRange | undefined>;
+}
+
+/** An upload in parts that nobody completed. */
+export interface OpenUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  /** How long ago it was begun, by S3's clock. */
+  readonly ageMs: number;
+}
+
+/** What lies in S3 and no commit names, and how it is removed (domain/removal.ts). */
+export interface OrphanStore {
+  /** Packs of a page of a tenant's keys that have no index, or a warrant. A pack on two pages may be shown though it is committed: `look` tells. */
+  listOrphans(tenantId: string, page: { readonly cursor?: string | undefined; readonly limit: number }, signal?: AbortSignal): Promise<{ readonly packs: readonly PackStanding[]; readonly next: string | undefined }>;
+  putWarrant(pack: PackIdentity, warrant: Warrant, signal?: AbortSignal): Promise<void>;
+  removeWarrant(pack: PackIdentity, warrant: Warrant, signal?: AbortSignal): Promise<void>;
+  /**
+   * Deletes tar or headers by a request that S3 refuses later than `until`, whenever it may arrive.
+   *
+   * @param at S3's time now
+   * @returns false when it was refused for that
+   */
+  removePart(pack: PackIdentity, part: 'tar' | 'headers', at: Date, until: Date, signal?: AbortSignal): Promise<boolean>;
+  listUploads(tenantId: string, signal?: AbortSignal): AsyncIterable<OpenUpload>;
+  /** Whoever goes on with it begins anew. @returns the bytes that its parts took */
+  abortUpload(tenantId: string, upload: OpenUpload, signal?: AbortSignal): Promise<number>;
 }
 
 /** Where the index says an instance's bytes lie. */

@@ -25,6 +25,8 @@ import { createRegisterPack } from '../activities/ingest/registerPack.ts';
 import { createValidatePack } from '../activities/ingest/validatePack.ts';
 import { createExaminePack } from '../activities/sweep/examinePack.ts';
 import { createMendPack } from '../activities/sweep/mendPack.ts';
+import { createAbortUploads } from '../activities/sweep/abortUploads.ts';
+import { createRemoveOrphans } from '../activities/sweep/removeOrphans.ts';
 import { createSweepPage } from '../activities/sweep/sweepPage.ts';
 import { createVerifyPack } from '../activities/sweep/verifyPack.ts';
 import { createRecordAudit } from '../activities/recordAudit.ts';
@@ -93,6 +95,8 @@ const indexActivities = ({ config, stores, client }: Deps): IndexActivities => (
   askRewrite: alive(createAskRewrite({ client, ...config.study })),
   settleStudy: alive(createSettleStudy({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), now })),
   sweepPage: createSweepPage({ ...stores, rewrite: createAskRewrite({ client, ...config.study }), bytesPerSecond: config.sweepBytesPerSecond, now }),
+  removeOrphans: createRemoveOrphans(stores),
+  abortUploads: createAbortUploads(stores),
   verifyPack: createVerifyPack({ ...stores, bytesPerSecond: config.sweepBytesPerSecond }),
   examinePack: createExaminePack({ ...stores, bytesPerSecond: config.sweepBytesPerSecond }),
   mendPack: createMendPack(stores),

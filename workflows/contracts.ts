@@ -263,8 +263,18 @@ export interface SweepTenantInput {
   readonly verifyDays: number;
   /** Studies with a younger commit are left to their flows. */
   readonly settleMs: number;
+  /** Packs that were staged, and uploads that were begun, longer ago than this and never committed are removed; absent: none are. */
+  readonly orphanAgeMs?: number;
   /** Set by continue-as-new. */
-  readonly carried?: { readonly side: 'archive' | 'index'; readonly cursor: string | undefined; readonly startedAt: string; readonly counts: SweepCounts; readonly damaged: readonly DamagedPack[] };
+  readonly carried?: { readonly side: 'archive' | 'index' | 'orphans'; readonly cursor: string | undefined; readonly startedAt: string; readonly counts: SweepCounts; readonly damaged: readonly DamagedPack[]; readonly removed?: RemovedCounts };
+}
+
+/** What a sweep removed because no commit names it. */
+export interface RemovedCounts {
+  readonly removedPackCount: number;
+  readonly removedPackBytes: number;
+  readonly abortedUploadCount: number;
+  readonly abortedUploadBytes: number;
 }
 
 /** What a sweep looked at, and what was not as the archive has it. */
@@ -284,8 +294,8 @@ export interface SweepCounts {
   readonly doublyHeldCount: number;
 }
 
-/** Result of `sweepTenant`. */
-export interface SweepResult extends SweepCounts {
+/** Result of `sweepTenant`; one that removes nothing does not tell of it. */
+export interface SweepResult extends SweepCounts, Partial<RemovedCounts> {
   /** Damaged packs that were put back from a copy. */
   readonly healedCount: number;
 }

@@ -1,8 +1,8 @@
-import { allHandlersFinished, condition, continueAsNew, defineSignal, proxyActivities, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, allHandlersFinished, condition, continueAsNew, defineSignal, proxyActivities, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { IngestActivities } from '../activities/index.ts';
 import { auditOfPark } from '../domain/audit.ts';
-import { permanentFailures } from '../domain/failures.ts';
-import type { GivenUp, PackOutcome, StagedPack } from '../domain/pack.ts';
+import { permanentFailures, type PermanentFailure } from '../domain/failures.ts';
+import type { ArchivedPack, GivenUp, PackOutcome, StagedPack } from '../domain/pack.ts';
 import type { Priority } from '../domain/tenant.ts';
 import { associationEndedSignal, packReadySignal, taskQueues, type AssociationEnded, type IngestAssociationInput, type IngestOutcome, type PackWork, type ParkedPack } from './contracts.ts';
 import { openEdge, type CallEdge } from './edge.ts';
@@ -14,6 +14,8 @@ import { openUrgency } from './urgency.ts';
 /** Packs of one association in work at once; a parked pack is in none. */
 const lanes = 4;
 const maxHistoryEvents = 3000;
+/** Of one pack, one after the other; a person is asked then. */
+const maxStagings = 3;
 /** After a day of failures a person should know; a gateway that is away is no failure. */
 const stageOptions = { startToCloseTimeout: '30 minutes', heartbeatTimeout: '30 seconds', scheduleToCloseTimeout: '24 hours' } as const;
 const releaseOptions = { startToCloseTimeout: '1 minute', scheduleToCloseTimeout: '24 hours' } as const;
@@ -94,9 +96,7 @@ async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge:
   if (!belongsTo(input, work)) return { failure: { errorType: 'StudyMismatch', sentence: `${what} stopped. ${permanentFailures.StudyMismatch}` } };
   let outcome: PackOutcome | undefined;
   try {
-    const staged: StagedPack = work.kind === 'staged' ? work.pack : await atEdge(stageOptions, (edge) => edge.stagePack(work.pack));
-    await validatePack(staged);
-    const archived = await archivePack(staged, input.origin);
+    const archived = await stageAndArchive(input, work, atEdge);
     const { tenantId, studyInstanceUID, seriesInstanceUID, packId } = archived;
     if (archived.committed) await registerPack({ tenantId, studyInstanceUID, seriesInstanceUID, packId, origin: input.origin }, priority());
     ({ outcome } = archived);
@@ -107,6 +107,22 @@ async function ingestPack(input: IngestAssociationInput, work: PackWork, atEdge:
     return { failure: parkedFailure(what, error) };
   }
 }
+
+/** A gateway stages a pack again that a sweep removed after it had been staged: of those the disk still has the bytes. */
+async function stageAndArchive({ origin }: IngestAssociationInput, work: PackWork, atEdge: CallEdge): Promise<ArchivedPack> {
+  for (let attempt = 1; ; attempt++) {
+    const staged: StagedPack = work.kind === 'staged' ? work.pack : await atEdge(stageOptions, (edge) => edge.stagePack(work.pack));
+    try {
+      await validatePack(staged);
+      return await archivePack(staged, origin);
+    } catch (error) {
+      if (work.kind === 'staged' || !isUnstaged(error) || attempt >= maxStagings) throw error;
+    }
+  }
+}
+
+const isUnstaged = (error: unknown): boolean =>
+  error instanceof ActivityFailure && error.cause instanceof ApplicationFailure && error.cause.type === ('PackUnstaged' satisfies PermanentFailure);
 
 /**
  * A person gave the pack up: its gateway puts it where it is not told any more, and keeps it. What never was this gateway's,

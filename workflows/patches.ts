@@ -9,4 +9,6 @@ export const patches = {
   recordedMoves: 'recorded-moves',
   /** sweepTenant asks the sources of a damaged pack before a person; before, it verified it again and parked. */
   healDamagedPacks: 'heal-damaged-packs',
+  /** sweepTenant removes what no commit names, and writes what it saw into the audit. */
+  sweepRemovesOrphans: 'sweep-removes-orphans',
 } as const;

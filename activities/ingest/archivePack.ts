@@ -7,6 +7,7 @@ import { ingestEvents } from '../../domain/ingestEvents.ts';
 import { judgeInstance } from '../../domain/validation.ts';
 import type { ArchiveStore, AuditLog } from '../../stores/ports.ts';
 import { packName, permanent } from '../failure.ts';
+import { requireStaged } from './requireStaged.ts';
 
 export interface ArchivePackDeps {
   readonly archive: ArchiveStore;
@@ -18,32 +19,35 @@ export interface ArchivePackDeps {
  * Commits a staged pack: checks what lies in the archive against the manifest and writes the pack's index with
  * the verdict for every instance. Idempotent: the first commit stands, and a second attempt returns it. A pack that holds
  * nothing but instances the study already has is not committed, so a resend leaves one copy; its tar is an orphan
- * that the sweep removes. Asks the archive alone, so that images are kept while the index is away: whether another study holds
+ * that the sweep removes. The archive is looked at after the commit too: only then does no sweep remove the pack any more (domain/removal.ts). Asks the archive alone, so that images are kept while the index is away: whether another study holds
  * an instance is settled before the study is indexed (settleHolders).
  *
- * @throws `PackCorrupt` when the tar in the archive has another length than the gateway's.
+ * @throws `PackCorrupt` when the tar in the archive has another length than the gateway's; `PackUnstaged` when it has to be staged again;
+ *   `PackBeingRemoved`, to be tried again.
  */
 export const createArchivePack = (deps: ArchivePackDeps) =>
   async function archivePack(pack: StagedPack, origin: PackOrigin): Promise<ArchivedPack> {
     const signal = cancellationSignal();
     const committed = await deps.archive.getIndex(pack, signal) ?? await commit(deps, pack, origin, signal);
+    const isCommitted = committed.instances.some(({ verdict }) => verdict !== 'duplicate');
+    if (isCommitted) await requireStaged(deps.archive, pack, signal);
     const again = committed.origin.associationId !== origin.associationId;
     const instances = again ? committed.instances.map(asDuplicate) : committed.instances;
     await deps.audit.record(ingestEvents({ ...committed, instances, origin }, deps.now().toISOString()));
     const { tenantId, studyInstanceUID, seriesInstanceUID, packId } = pack;
-    return { tenantId, studyInstanceUID, seriesInstanceUID, packId, outcome: outcomeOf(instances),
-      committed: committed.instances.some(({ verdict }) => verdict !== 'duplicate') };
+    return { tenantId, studyInstanceUID, seriesInstanceUID, packId, outcome: outcomeOf(instances), committed: isCommitted };
   };
 
 async function commit(deps: ArchivePackDeps, pack: StagedPack, origin: PackOrigin, signal: AbortSignal): Promise<PackIndex> {
   const headers = await deps.archive.getHeaders(pack, signal);
-  if (headers?.length !== pack.instanceCount) throw permanent('PackCorrupt', packName(pack));
+  if (!headers) throw permanent('PackUnstaged', packName(pack));
+  if (headers.length !== pack.instanceCount) throw permanent('PackCorrupt', packName(pack));
   const instances = await judge(deps, pack, headers, signal);
   const index: PackIndex = { formatVersion: 1, tenantId: pack.tenantId, studyInstanceUID: pack.studyInstanceUID,
     seriesInstanceUID: pack.seriesInstanceUID, packId: pack.packId, origin, committedAt: deps.now().toISOString(),
     lengthBytes: pack.lengthBytes, instances };
   if (instances.every(({ verdict }) => verdict === 'duplicate')) return index;
-  if (await deps.archive.packLengthBytes(pack, signal) !== pack.lengthBytes) throw permanent('PackCorrupt', packName(pack));
+  await requireStaged(deps.archive, pack, signal);
   return deps.archive.commitIndex(index, signal);
 }
 

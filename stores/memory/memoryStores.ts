@@ -6,8 +6,11 @@ import type { DeliveryLedger } from '../../domain/delivery.ts';
 import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../../domain/choice.ts';
 import { inCommitOrder } from '../../domain/documents.ts';
 import type { InstanceHeader } from '../../domain/instance.ts';
-import { choiceKey, commitmentKey, deliveryKey, deliveryPrefix, packKey, parseChoiceKey, studyOfDeliveryKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
+import {
+  choiceKey, commitmentKey, deliveryKey, deliveryPrefix, packKey, packStem, parseChoiceKey, parseWarrantKey, studyOfDeliveryKey, studyPrefix, tenantPrefix, type PackPart,
+} from '../../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../../domain/pack.ts';
+import type { PackStanding } from '../../domain/removal.ts';
 import type { TenantConfig } from '../../domain/tenant.ts';
 import { emptyLedger } from '../s3/deliveryStore.ts';
 import { ContentMismatch, StoreError } from '../errors.ts';
@@ -29,11 +32,16 @@ export class MemoryArchive implements ArchiveStore {
   readonly choices = new Map<string, StudyChoice>();
   /** Unfinished uploads: parts by number. */
   readonly uploads = new Map<string, Map<number, Buffer>>();
+  /** When each object was written, by key. */
+  readonly writtenAt = new Map<string, Date>();
+  readonly warrants = new Map<string, Date>();
   partsWritten = 0;
+  readonly now: () => Date;
   readonly #partBytes: number;
 
-  constructor({ partBytes = 16 * 1024 * 1024 }: { readonly partBytes?: number } = {}) {
+  constructor({ partBytes = 16 * 1024 * 1024, now = () => new Date() }: { readonly partBytes?: number; readonly now?: () => Date } = {}) {
     this.#partBytes = partBytes;
+    this.now = now;
   }
 
   async putPack(pack: PackIdentity, file: PackFile, options: PutPackOptions = {}): Promise<{ readonly existed: boolean }> {
@@ -58,6 +66,7 @@ export class MemoryArchive implements ArchiveStore {
       options.onProgress?.({ uploadId, partsDone: number });
     }
     this.packs.set(key, Buffer.concat([...parts].sort(([a], [b]) => a - b).map(([, part]) => part)));
+    this.writtenAt.set(key, this.now());
     this.uploads.delete(uploadId);
     return { existed: false };
   }
@@ -69,7 +78,9 @@ export class MemoryArchive implements ArchiveStore {
 
   async putHeaders(pack: PackIdentity, headers: readonly InstanceHeader[]): Promise<void> {
     const key = packKey(pack, 'headers');
-    if (!this.headers.has(key)) this.headers.set(key, copy(headers));
+    if (this.headers.has(key)) return;
+    this.headers.set(key, copy(headers));
+    this.writtenAt.set(key, this.now());
   }
 
   async getHeaders(pack: PackIdentity): Promise<readonly InstanceHeader[] | undefined> {
@@ -78,6 +89,15 @@ export class MemoryArchive implements ArchiveStore {
 
   async packLengthBytes(pack: PackIdentity): Promise<number | undefined> {
     return this.packs.get(packKey(pack, 'tar'))?.length;
+  }
+
+  async look(pack: PackIdentity): Promise<PackStanding> {
+    const { tenantId, studyInstanceUID, seriesInstanceUID, packId } = pack;
+    const part = (name: PackPart, lengthBytes: number | undefined) =>
+      (lengthBytes === undefined ? {} : { [name]: { lengthBytes, writtenAt: this.writtenAt.get(packKey(pack, name)) ?? new Date(0) } });
+    const warrants = [...this.warrants].flatMap(([key, writtenAt]) => (key.startsWith(`${packStem(pack)}.`) ? [{ ...parseWarrantKey(key)!.warrant, writtenAt }] : []));
+    return { tenantId, studyInstanceUID, seriesInstanceUID, packId, at: this.now(), warrants, ...part('tar', this.packs.get(packKey(pack, 'tar'))?.length),
+      ...part('headers', this.headers.get(packKey(pack, 'headers'))?.length), ...part('index', this.indexes.has(packKey(pack, 'index')) ? 1 : undefined) };
   }
 
   async commitIndex(index: PackIndex): Promise<PackIndex> {

@@ -3,8 +3,9 @@ import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { isSameDecision, latestChoices, withChoices, type ChoiceDraft, type StudyChoice } from '../../domain/choice.ts';
 import { inCommitOrder } from '../../domain/documents.ts';
 import type { InstanceHeader } from '../../domain/instance.ts';
-import { choiceKey, packKey, parseChoiceKey, parsePackKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
+import { choiceKey, packKey, packStem, parseChoiceKey, parsePackKey, studyPrefix, tenantPrefix } from '../../domain/keys.ts';
 import type { PackIdentity, PackIndex } from '../../domain/pack.ts';
+import { marginMs, type PackStanding } from '../../domain/removal.ts';
 import { concurrently } from '../concurrently.ts';
 import { inContext, StoreError, type StoreContext } from '../errors.ts';
 import { gunzipJson, gunzipLines, gzipJson, gzipLines } from './jsonLines.ts';
@@ -13,7 +14,8 @@ import { provePack } from '../packs/packProof.ts';
 import { checksumOf, partBuffers, partBytes, partsOf, readFully, sameLengthExists, uploadInParts, type Upload } from './packUpload.ts';
 import type { ArchiveStore } from '../ports.ts';
 import type { Bucket } from './s3.ts';
-import { abortable, discard, listFolders, listKeys, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
+import { standingOf } from './orphanStore.ts';
+import { abortable, discard, listFolders, listKeys, listObjects, objectLength, openObject, readObject, writeObject } from './s3Objects.ts';
 
 export interface ArchiveStoreValues {
   readonly s3: S3Client;
@@ -57,6 +59,10 @@ export function createArchiveStore({ s3, bucket: name, cacheBytes = 32 * 1024 * 
     packLengthBytes(pack, signal) {
       const at = context(pack, 'tar');
       return inContext('Looking at a pack', at, () => objectLength(bucket, at.key, signal), signal);
+    },
+    look(pack, signal) {
+      const key = `${packStem(pack)}.`;
+      return inContext('Looking at a pack', { tenantId: pack.tenantId, key }, () => lookAt(bucket, pack, key, signal), signal);
     },
     commitIndex: (index, signal) => inContext('Committing a pack', context(index, 'index'), () => indexes.commit(index, signal), signal),
     getIndex: (pack, signal) => inContext('Reading a pack index', context(pack, 'index'), () => indexes.get(pack, signal), signal),
@@ -104,6 +110,15 @@ async function replaceFile(index: PackIndex, upload: Upload): Promise<void> {
     const body = await readFully(proven, 0, file.lengthBytes, space);
     await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: 'application/x-tar', ...checksumOf(proven, 1) }), abortable(signal));
   });
+}
+
+/** Its keys are looked at one after the other: what is deleted meanwhile is told from what is not as long as that takes less than the margin. */
+async function lookAt(bucket: Bucket, pack: PackIdentity, prefix: string, signal: AbortSignal | undefined): Promise<PackStanding> {
+  for (;;) {
+    const startedAt = performance.now();
+    const { at, objects } = await listObjects(bucket, prefix, { limit: 1000 }, signal);
+    if (performance.now() - startedAt < marginMs / 2) return standingOf(pack, at, objects);
+  }
 }
 
 async function openRange(bucket: Bucket, at: StoreContext, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Readable> {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import type { StoredPart } from '../../domain/removal.ts';
 import { statusOf } from '../errors.ts';
 import type { Bucket } from './s3.ts';
 
@@ -105,6 +106,35 @@ export async function listKeyPage({ s3, bucket }: Bucket, prefix: string, page: 
     Bucket: bucket, Prefix: prefix, MaxKeys: page.limit, ...(page.cursor === undefined ? {} : { ContinuationToken: page.cursor }),
   }), abortable(signal));
   return { keys: (answer.Contents ?? []).flatMap(({ Key }) => Key ?? []), next: answer.IsTruncated ? answer.NextContinuationToken : undefined };
+}
+
+export interface ListedObject extends StoredPart {
+  readonly key: string;
+}
+
+/** Objects under a prefix, a page, with S3's own time of the answer. */
+export async function listObjects({ s3, bucket }: Bucket, prefix: string, page: { readonly cursor?: string | undefined; readonly limit: number },
+  signal?: AbortSignal): Promise<{ readonly at: Date; readonly objects: readonly ListedObject[]; readonly next: string | undefined }> {
+  const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: page.limit, ...(page.cursor === undefined ? {} : { ContinuationToken: page.cursor }) });
+  const dated = noteDate(command);
+  const answer = await s3.send(command, abortable(signal));
+  const objects = (answer.Contents ?? []).flatMap(({ Key, Size, LastModified }) => (Key && LastModified ? [{ key: Key, lengthBytes: Size ?? 0, writtenAt: LastModified }] : []));
+  return { at: dated(), objects, next: answer.IsTruncated ? answer.NextContinuationToken : undefined };
+}
+
+/** @returns gives the `Date` of the answer, S3's clock: ours may be set */
+export function noteDate(command: { readonly middlewareStack: Pick<ListObjectsV2Command['middlewareStack'], 'add'> }): () => Date {
+  let date: string | undefined;
+  command.middlewareStack.add((next) => async (args) => {
+    const result = await next(args);
+    date = (result.response as { readonly headers?: Readonly<Record<string, string>> }).headers?.['date'];
+    return result;
+  }, { step: 'deserialize', priority: 'low', name: 'noteDate' });
+  return () => {
+    const at = new Date(date ?? '');
+    if (Number.isNaN(at.getTime())) throw new Error('S3 answered without its time (header Date)');
+    return at;
+  };
 }
 
 /**

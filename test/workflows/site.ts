@@ -81,6 +81,8 @@ const succeeding: Omit<Activities, 'registerPack' | 'recordAudit' | 'applyPriori
   askRewrite: async () => undefined,
   sweepPage: async ({ cursor = '0', side }) => ({ damaged: [], counts: { studyCount: 1, packCount: 2, verifiedCount: 1, damagedCount: 0, missingCount: 0, staleCount: 0, foreignCount: 0, rewrittenCount: 0, doublyHeldCount: 0 },
     ...(side === 'archive' && Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
+  removeOrphans: async ({ cursor = '0' }) => ({ removedCount: 1, removedBytes: 10, ...(Number(cursor) < 29 ? { next: String(Number(cursor) + 1) } : {}) }),
+  abortUploads: async () => ({ abortedCount: 1, abortedBytes: 5 }),
   verifyPack: async () => undefined,
   examinePack: async () => ({}),
   mendPack: async () => ({ healed: false, why: 'has no intact copy' }),
@@ -141,7 +143,7 @@ function dispatch(name: Name, client?: Client) {
 /** For the cloud's queues. */
 export function activitiesOf(client: Client): object {
   clients.add(client);
-  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'verifyPack', 'examinePack', 'mendPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
+  const names: readonly Name[] = ['validatePack', 'archivePack', 'registerPack', 'applyPriority', 'recordAudit', 'indexStudy', 'settleStudy', 'chooseInstance', 'askRewrite', 'sweepPage', 'removeOrphans', 'abortUploads', 'verifyPack', 'examinePack', 'mendPack', 'judgeCommitment', 'recordCommitment', 'dropIndex', 'rebuildPage', 'rebuildAudit',
     'findRoutes', 'findMoveDestination', 'failUnsent', 'sendInstances', 'confirmInstances', 'skipInstances', 'pageReplay', 'probeDestination', 'setCircuit', 'joinCircuit'];
   return Object.fromEntries(names.map((name) => [name, dispatch(name, client)]));
 }

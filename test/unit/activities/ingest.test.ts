@@ -42,7 +42,7 @@ describe('validatePack', () => {
     const cloud = aCloud();
     const given = aPack();
 
-    await assert.rejects(run(createValidatePack(cloud), given.pack), { type: 'PackCorrupt', nonRetryable: true });
+    await assert.rejects(run(createValidatePack(cloud), given.pack), { type: 'PackUnstaged', nonRetryable: true });
     await cloud.stage(given);
     await assert.rejects(run(createValidatePack(cloud), { ...given.pack, instanceCount: 3 }), { type: 'PackCorrupt', nonRetryable: true });
   });

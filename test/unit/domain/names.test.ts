@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { auditOfPark, type ParkEvent } from '../../../domain/audit.ts';
 import { retryDelayMs } from '../../../domain/delivery.ts';
 import { isPermanentFailure, permanentFailures } from '../../../domain/failures.ts';
 import { indexedAttributes, isEmpty, numberOf, pickIndexed, textOf } from '../../../domain/indexedAttributes.ts';
 import { ingestEvents } from '../../../domain/ingestEvents.ts';
-import { auditKey, choiceKey, circuitKey, commitmentKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, tenantPrefix } from '../../../domain/keys.ts';
+import { auditKey, choiceKey, circuitKey, commitmentKey, deliveryKey, packKey, parseChoiceKey, parsePackKey, parseWarrantKey, tenantPrefix, warrantKey } from '../../../domain/keys.ts';
 import { choiceWorkflowId, commitmentWorkflowId, destinationWorkflowId, edgeTaskQueue, ingestWorkflowId, parseWorkflowId, reindexWorkflowId, replayWorkflowId, retrieveWorkflowId, routeWorkflowId, studyWorkflowId, sweepWorkflowId } from '../../../workflows/ids.ts';
 import { aPackIndex, dataSet } from '../../support/aStudy.ts';
 
@@ -26,6 +27,9 @@ describe('keys and workflow IDs', () => {
     for (let round = 0; round < 500; round++) {
       const pack = { tenantId: make.tenantId(), studyInstanceUID: make.uid(), seriesInstanceUID: make.uid(), packId: make.packId() };
       for (const part of ['tar', 'headers', 'index'] as const) assert.deepEqual(parsePackKey(packKey(pack, part)), { ...pack, part });
+      const warrant = { id: randomUUID(), windowMs: 1000 * (1 + round) };
+      assert.deepEqual(parseWarrantKey(warrantKey(pack, warrant)), { pack, warrant });
+      assert.equal(parsePackKey(warrantKey(pack, warrant)), undefined);
       const { tenantId, studyInstanceUID } = pack;
       assert.deepEqual(parseWorkflowId(ingestWorkflowId(tenantId, 'gw1', 'a-1')), { kind: 'ingest', tenantId, gatewayId: 'gw1', associationId: 'a-1' });
       assert.deepEqual(parseWorkflowId(studyWorkflowId(tenantId, studyInstanceUID)), { kind: 'study', tenantId, studyInstanceUID });
