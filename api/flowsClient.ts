@@ -1,4 +1,4 @@
-import type { AssociationEnded, ChooseCurrentInput, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, PriorityDecision, ReplayDeliveriesInput, RouteStudyInput } from '../workflows/contracts.ts';
+import type { AssociationEnded, ChooseCurrentInput, FlowState, FlowStatus, IngestAssociationInput, PackWork, ParkDecision, PriorityDecision, ReplayDeliveriesInput, RouteStudyInput, SweepTenantInput } from '../workflows/contracts.ts';
 import type { FlowFilter } from './flowQuery.ts';
 
 /** A flow as the API tells of it. */
@@ -49,6 +49,8 @@ export interface Flows {
   startRoute(flowId: string, input: RouteStudyInput, request: string): Promise<FlowDescription>;
   /** Starts `replayDeliveries`, or joins the flow that the same ID started before; otherwise as startRoute. */
   startReplay(flowId: string, input: ReplayDeliveriesInput, request: string): Promise<FlowDescription>;
+  /** Starts `sweepTenant`, or joins the flow that the same ID started before. */
+  startSweep(flowId: string, input: SweepTenantInput, request: string): Promise<FlowDescription>;
   /** Starts `chooseCurrent`. Each start has an ID of its own; an equal choice changes nothing. */
   startChoice(input: ChooseCurrentInput): Promise<void>;
   /** @returns undefined when there is no such flow, or no more */

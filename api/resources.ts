@@ -18,6 +18,7 @@ import { createWadoUri } from './dicomweb/retrieve/wadoUri.ts';
 import type { Flows } from './flowsClient.ts';
 import { createReadConflicts, createReadDeliveries, createReadHistory } from './history.ts';
 import { createQuery } from './query.ts';
+import { createStartSweep } from './sweeps.ts';
 import { createReplayDeliveries } from './replays.ts';
 import { createRequestRoute } from './routes.ts';
 import { createReadConfig, createWriteConfig } from './tenantConfig.ts';
@@ -96,6 +97,7 @@ export function resourcesOf(deps: ResourceDeps): readonly Resource[] {
     get('/studies/:study/conflicts', 'readConflicts', createReadConflicts({ archive })),
     post('/studies/:study/conflicts/:instance', 'decideConflicts', createDecideConflict({ archive, flows: deps.flows, now: deps.now })),
     get('/destinations/:destinationId/deliveries/:study', 'readDeliveries', createReadDeliveries({ deliveries })),
+    post('/sweeps', 'steerFlows', createStartSweep({ flows: deps.flows })),
     post('/destinations/:destinationId/replays', 'steerFlows', createReplayDeliveries({ tenants, flows: deps.flows, now: deps.now })),
     get('/config', 'configure', createReadConfig({ tenants })),
     { method: 'put', path: '/config', right: 'configure', handler: createWriteConfig({ tenants }) },

@@ -46,7 +46,7 @@ export function createTemporalFlows(client: Client): Flows {
   };
 }
 
-const startsOf = (client: Client): Pick<Flows, 'startIngest' | 'startRoute' | 'startReplay' | 'startChoice'> => ({
+const startsOf = (client: Client): Pick<Flows, 'startIngest' | 'startRoute' | 'startReplay' | 'startSweep' | 'startChoice'> => ({
   async startIngest(flowId, input, packs, end) {
     if (packs.length === 0) throw new RangeError('An ingest without packs is not started');
     const flowIds: string[] = [];
@@ -69,13 +69,15 @@ const startsOf = (client: Client): Pick<Flows, 'startIngest' | 'startRoute' | 's
   startRoute: (flowId, input, request) => startOrJoin(client, 'routeStudy', flowId, input, { typedSearchAttributes: routeAttributes(input), memo: { [requestMemo]: request } }),
   startReplay: (flowId, input, request) => startOrJoin(client, 'replayDeliveries', flowId, input, { memo: { [requestMemo]: request }, staticSummary: `Deliveries to ${input.destinationId}, again`,
     typedSearchAttributes: [{ key: keys.tenantId, value: input.tenantId }, { key: keys.flowState, value: 'RUNNING' }, { key: keys.destinationId, value: input.destinationId }] }),
+  startSweep: (flowId, input, request) => startOrJoin(client, 'sweepTenant', flowId, input, { memo: { [requestMemo]: request }, staticSummary: `Sweep of tenant ${input.tenantId}`,
+    typedSearchAttributes: [{ key: keys.tenantId, value: input.tenantId }, { key: keys.flowState, value: 'RUNNING' }] }),
 });
 
 /** @returns the flow that the ID names, started now or before */
-async function startOrJoin<Input extends { readonly tenantId: string; readonly priority: Priority }>(client: Client, type: string, flowId: string, input: Input,
+async function startOrJoin<Input extends { readonly tenantId: string; readonly priority?: Priority }>(client: Client, type: string, flowId: string, input: Input,
   options: Pick<WorkflowStartOptions, 'typedSearchAttributes' | 'memo' | 'staticSummary'>): Promise<FlowDescription> {
   try {
-    await client.workflow.start(type, { ...startOptions(flowId, input), ...options, args: [input] });
+    await client.workflow.start(type, { ...startOptions(flowId, { priority: priorities.bulk, ...input }), ...options, args: [input] });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }

@@ -1,6 +1,9 @@
 import type { AuditEvent } from './audit.ts';
 import type { PackIdentity, PackOrigin } from './pack.ts';
 
+/** What a sweep does when nobody says otherwise: every pack's bytes within a month, and what nobody committed for a week goes. */
+export const sweepDefaults = { verifyDays: 30, settleMs: 300_000, orphanAgeMs: 7 * 86_400_000 } as const;
+
 /** Which packs a sweep reads and compares with their digests: one of `of` equal shares, so that `of` runs see every pack. */
 export interface VerifyShare {
   readonly of: number;

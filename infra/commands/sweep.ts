@@ -11,22 +11,23 @@ import { StackError } from '../native/parts.ts';
 import { pathsOf } from '../native/paths.ts';
 import { NAMESPACE } from '../native/temporal.ts';
 
-const usage = 'Usage: ./pacs sweep --tenant T [--verify all|DAYS] [--settle SECONDS] [--wait]';
+const usage = 'Usage: ./pacs sweep --tenant T [--verify all|DAYS] [--settle SECONDS] [--orphans DAYS|keep] [--wait]';
 
-/** Compares a tenant's index and packs with what its archive committed, by a flow that outlives this command. `--wait` prints what it found. */
+/** Compares a tenant's index and packs with what its archive committed, and removes what nobody committed, by a flow that outlives this command. `--wait` prints what it found. */
 export async function sweep(config: InfraConfig, args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { tenant: { type: 'string' }, verify: { type: 'string', default: '30' }, settle: { type: 'string', default: '300' }, wait: { type: 'boolean' } } });
+  const { values } = parseArgs({ args: [...args], options: { tenant: { type: 'string' }, verify: { type: 'string', default: '30' }, settle: { type: 'string', default: '300' }, orphans: { type: 'string', default: '7' }, wait: { type: 'boolean' } } });
   const tenantId = values.tenant ?? '';
   const verifyDays = values.verify === 'all' ? 1 : Number(values.verify);
   const settleMs = Number(values.settle) * 1000;
-  if (!isTenantId(tenantId) || !Number.isInteger(verifyDays) || verifyDays < 1 || !(settleMs >= 0)) throw new StackError(usage);
+  const orphanAgeMs = values.orphans === 'keep' ? undefined : Number(values.orphans) * 86_400_000;
+  if (!isTenantId(tenantId) || (orphanAgeMs !== undefined && !(orphanAgeMs >= 0)) || !Number.isInteger(verifyDays) || verifyDays < 1 || !(settleMs >= 0)) throw new StackError(usage);
   const address = config.external.temporalAddress ?? liveStack(pathsOf(config.home))?.urls?.temporalAddress;
   if (address === undefined) throw new StackError('Nothing is running here. `./pacs up` starts the PACS; TEMPORAL_ADDRESS points at one that runs elsewhere.');
   const connection = await Connection.connect({ address });
   try {
     const client = new Client({ connection, namespace: NAMESPACE });
     const handle = await client.workflow.start<(given: SweepTenantInput) => Promise<SweepResult>>('sweepTenant', {
-      workflowId: sweepWorkflowId(tenantId, randomUUID()), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays, settleMs }],
+      workflowId: sweepWorkflowId(tenantId, randomUUID()), taskQueue: taskQueues.core, args: [{ tenantId, verifyDays, settleMs, ...(orphanAgeMs === undefined ? {} : { orphanAgeMs }) }],
       staticSummary: `Sweep of tenant ${tenantId}`, priority: { priorityKey: priorities.bulk, fairnessKey: tenantId },
       typedSearchAttributes: new TypedSearchAttributes([searchAttributes.tenantId, searchAttributes.flowState].map((name, at) =>
         ({ key: defineSearchAttributeKey(name, SearchAttributeType.KEYWORD), value: at === 0 ? tenantId : 'RUNNING' }))),

@@ -44,7 +44,7 @@ interface Part { readonly number: number; readonly offsetBytes: number; readonly
  * computed again from the file, which also proves that a resumed upload is of this very file.
  *
  * An upload that fails for good is aborted. One that was interrupted (cancelled, server away) stays for the next attempt;
- * the bucket's lifecycle rule for incomplete uploads removes it when none comes.
+ * a sweep removes it when none comes (activities/sweep/abortUploads.ts).
  *
  * @returns whether the object was there already
  */
@@ -168,7 +168,7 @@ export async function readFully({ file, tenantId, key }: Upload, offsetBytes: nu
   throw new ContentMismatch(`The file ends at byte ${offsetBytes + body.length} of ${file.lengthBytes}`, { tenantId, key });
 }
 
-/** The upload may be gone already, and one that stays is the lifecycle rule's: a failure here hides no other. */
+/** The upload may be gone already, and one that stays is a sweep's: a failure here hides no other. */
 async function abort({ bucket, key }: Upload, uploadId: string): Promise<void> {
   await bucket.s3.send(new AbortMultipartUploadCommand({ Bucket: bucket.bucket, Key: key, UploadId: uploadId })).catch(() => undefined);
 }

@@ -156,22 +156,6 @@ const recordings: Readonly<Record<string, Recording>> = {
     await handle.result();
     return handle;
   },
-  'ingestAssociation-restaged': async (server) => {
-    let isGone = true;
-    const site = aSite({ archivePack: async ({ tenantId, studyInstanceUID, seriesInstanceUID, packId, instanceCount }) => {
-      if (isGone) {
-        isGone = false;
-        throw permanent('PackUnstaged', `Pack ${packId.slice(0, 12)}`);
-      }
-      return { tenantId, studyInstanceUID, seriesInstanceUID, packId, committed: true, outcome: { acceptedCount: instanceCount, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 } };
-    } });
-    await server.openGateway(site.tenantId, site.gatewayId);
-    const flow = await anAssociation(server.client, site);
-    await flow.ready(site.aPack());
-    await flow.end(1);
-    await flow.result();
-    return flow.handle;
-  },
   'sweepTenant-damaged': async (server) => {
     const site = aSite(aDamagedArchive(['a'.repeat(64), 'b'.repeat(64)], ({ packId }) => packId.startsWith('b')));
     await server.openGateway(site.tenantId, site.gatewayId);

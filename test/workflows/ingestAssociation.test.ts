@@ -30,6 +30,30 @@ describe('ingestAssociation', () => {
     assert.equal(await flow.state(), 'DONE');
   });
 
+  it('stages a pack again that a sweep removed, and asks a person when it is gone each time', async () => {
+    const gone = new Map<string, number>();
+    const site = aSite({ archivePack: async (pack) => {
+      const times = gone.get(pack.packId) ?? 0;
+      gone.set(pack.packId, times - 1);
+      if (times > 0) throw permanent('PackUnstaged', 'Pack');
+      return { ...pack, committed: true, outcome: { acceptedCount: 2, quarantinedCount: 0, duplicateCount: 0, conflictCount: 0 } };
+    } });
+    await server.openGateway(site.tenantId, site.gatewayId);
+    const [once, often] = [site.aPack(), site.aPack()];
+    gone.set(once.packId, 1).set(often.packId, 3);
+    const flow = await anAssociation(server.client, site);
+
+    for (const pack of [once, often]) await flow.ready(pack);
+    await flow.end(2);
+    await flow.reaches('ATTENTION');
+    const errorType = await flow.errorType();
+    await flow.decide('retry');
+
+    assert.equal((await flow.result()).acceptedCount, 4);
+    assert.equal(errorType, 'PackUnstaged');
+    assert.deepEqual([once, often].map(({ packId }) => site.called('stagePack').filter((each) => each === packId).length), [2, 4]);
+  });
+
   it('releases a pack only after its study knows it, and never registers one that was not committed', async () => {
     const site = aSite({ archivePack: async (pack) => ({ ...pack, committed: false, outcome: { acceptedCount: 0, quarantinedCount: 0, duplicateCount: 2, conflictCount: 0 } }) });
     await server.openGateway(site.tenantId, site.gatewayId);

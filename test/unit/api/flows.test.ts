@@ -63,6 +63,20 @@ describe('api: routes, flows, history, configuration', () => {
       [{ flowId: 'demo/replay/ws1/k', since: '2026-01-31T07:00:00.000Z', states: ['delivered'], by: 'jo', why: 'lost its disk', priority: 5, dryRun: false }]);
   });
 
+  it('starts a sweep once for each key, and answers with its flow', async () => {
+    const sweep = (key: string | undefined, body: unknown, roles = ['admin']) =>
+      api.call('/sweeps', { method: 'POST', roles: roles as never, headers: { ...json, ...(key === undefined ? {} : { 'Idempotency-Key': key }) }, body: JSON.stringify(body) });
+
+    const answers = [await sweep('a/b', {}), await sweep('a/b', {}), await sweep('c', { verifyDays: 1, settleSeconds: 0, orphanDays: 'keep' })];
+    const refused = [await sweep('a/b', { verifyDays: 2 }), await sweep(undefined, {}), await sweep('d', { verifyDays: 0 }), await sweep('d', { orphanDays: -1 }), await sweep('d', {}, ['integrator'])];
+
+    assert.deepEqual(answers.map(({ status }) => status), [202, 202, 202]);
+    assert.match(answers[0]!.headers.get('Location')!, /\/tenants\/demo\/flows\/demo\/sweep\/a%252Fb$/);
+    assert.deepEqual(refused.map(({ status }) => status), [422, 400, 400, 400, 403]);
+    assert.deepEqual(api.flows.sweeps, [{ flowId: 'demo/sweep/a%2Fb', input: { tenantId: 'demo', verifyDays: 30, settleMs: 300_000, orphanAgeMs: 604_800_000 } },
+      { flowId: 'demo/sweep/c', input: { tenantId: 'demo', verifyDays: 1, settleMs: 0 } }]);
+  });
+
   it('tells of a flow by its ID, raw or percent-coded, and of no other tenant\'s', async () => {
     api.flows.known.set('demo/study/1.2.3', aFlow({ flowId: 'demo/study/1.2.3', studyInstanceUID: '1.2.3' }));
     api.flows.known.set('other/study/1.2.3', aFlow({ flowId: 'other/study/1.2.3' }));

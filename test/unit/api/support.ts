@@ -18,7 +18,7 @@ import type { PackOrigin, StagedPack } from '../../../domain/pack.ts';
 import { judgeInstance } from '../../../domain/validation.ts';
 import { MemoryArchive, MemoryAuditLog, MemoryDeliveryStore, MemoryTenantStore } from '../../../stores/memory/memoryStores.ts';
 import { MemoryStudyIndex } from '../../../stores/memory/memoryStudyIndex.ts';
-import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, PriorityDecision, ReplayDeliveriesInput, RouteStudyInput } from '../../../workflows/contracts.ts';
+import type { ChooseCurrentInput, FlowStatus, IngestAssociationInput, ParkDecision, PriorityDecision, ReplayDeliveriesInput, RouteStudyInput, SweepTenantInput } from '../../../workflows/contracts.ts';
 import { encode, explicitLE, layoutOf, type Element } from '../dicom/dataSetBytes.ts';
 
 export const tokenKey = randomBytes(32);
@@ -69,6 +69,14 @@ export class FakeFlows implements Flows {
   startReplay: Flows['startReplay'] = async (flowId, input, request) => {
     const known = this.known.get(flowId) ?? aFlow({ flowId, type: 'replayDeliveries', request });
     if (!this.known.has(flowId)) this.replays.push({ flowId, input });
+    this.known.set(flowId, known);
+    return known;
+  };
+
+  readonly sweeps: { readonly flowId: string; readonly input: SweepTenantInput }[] = [];
+  startSweep: Flows['startSweep'] = async (flowId, input, request) => {
+    const known = this.known.get(flowId) ?? aFlow({ flowId, type: 'sweepTenant', request });
+    if (!this.known.has(flowId)) this.sweeps.push({ flowId, input });
     this.known.set(flowId, known);
     return known;
   };
