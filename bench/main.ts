@@ -4,6 +4,7 @@ import { readConfig, type InfraConfig } from '../infra/config.ts';
 import { StackError } from '../infra/native/parts.ts';
 import { benchFlood } from './flood.ts';
 import { measureFrames } from './frames.ts';
+import { benchFuzz } from './fuzz.ts';
 import { benchHistory } from './history.ts';
 import { measureIngest } from './ingest.ts';
 import { benchMemory } from './memory.ts';
@@ -15,7 +16,7 @@ import { keep, type Bench, type Section } from './section.ts';
 import { soak } from './soak/soak.ts';
 import { withStack } from './stackOfBench.ts';
 
-const usage = `Usage: ./pacs bench all|ingest|retrieve|frames|search|memory|profile|history|flood|soak
+const usage = `Usage: ./pacs bench all|ingest|retrieve|frames|search|memory|profile|history|flood|fuzz|soak
 
   all       ingest, retrieve, frames and search, one after the other, on one stack
   ingest    CT from 1, 2, 4 and 8 associations at once, other modalities, and single images; beside Orthanc and DCMTK's archive
@@ -31,6 +32,7 @@ const usage = `Usage: ./pacs bench all|ingest|retrieve|frames|search|memory|prof
   profile   where the processes' time goes [--instances 800] [--associations 4]
   history   how long the histories of one large study's flows are [--instances 10000]
   flood     what a tenant that floods the PACS costs another tenant, and one whose destination hangs [--instances 10000]
+  fuzz      the properties of whatever bytes come (test/unit/fuzz) for longer; needs no stack [--minutes 30] [--seed 1]
   soak      studies are sent while processes, links, disk and clock fail; a seed names what fails and what is sent
             [--minutes 30] [--seed 1] [--faults 40 a minute]
 
@@ -58,6 +60,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
   if (name === 'profile') return benchProfile(config, { associationCount: list('--associations', values.associations ?? '4')[0]!, instanceCount: whole('--instances', values.instances ?? '800') });
   if (name === 'history') return benchHistory(config, whole('--instances', values.instances ?? '10000'), command);
   if (name === 'flood') return benchFlood(config, whole('--instances', values.instances ?? '10000'), command);
+  if (name === 'fuzz') return benchFuzz({ minutes: whole('--minutes', values.minutes), seed: whole('--seed', values.seed) });
   if (name === 'soak') {
     const minutes = whole('--minutes', values.minutes);
     return soak(config, { minutes, seed: values.seed, faultCount: whole('--faults', values.faults ?? `${40 * minutes}`) }, command);

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { PartTenError, parseFileMeta } from '../../../dicom/part10/fileMeta.ts';
 import { readInstanceHeader } from '../../../dicom/part10/header.ts';
 import { IdentityScanner } from '../../../dicom/part10/identity.ts';
+import { encodeEntryHeader, endOfArchive, entryHeaderBytes, paddedLength } from '../../../domain/packTar.ts';
+import type { PackedInstance } from '../../../domain/instance.ts';
 import { decodeCommandSet } from '../../../edge-gateway/dimse/command.ts';
 import { MessageReader } from '../../../edge-gateway/dimse/message.ts';
+import { PackUnreadable, findWholeEntries, readManifest } from '../../../edge-gateway/spool/tarScan.ts';
 import { InvalidPdu } from '../../../edge-gateway/upper-layer/fields.ts';
 import { PduReader } from '../../../edge-gateway/upper-layer/pduReader.ts';
 import { abortPdu, associateRQ, command, echoRQ, pdu, pdv, releaseRQ, storeRQ } from '../../support/scriptedPeer.ts';
@@ -78,13 +83,20 @@ function scan(pieces: Iterable<Buffer>, transferSyntaxUID: string) {
   return { state: scanner.state, result: scanner.result, problem: scanner.problem };
 }
 
-const only = (type: new (...args: never[]) => Error, read: () => unknown): void => {
+const only = async (types: readonly (new (...args: never[]) => Error)[], read: () => unknown): Promise<void> => {
   try {
-    read();
+    await read();
   } catch (error) {
-    assert.ok(error instanceof type, `${String(error)} is no ${type.name}`);
+    assert.ok(types.some((type) => error instanceof type), `${String(error)} is none of ${types.map(({ name }) => name).join()}`);
   }
 };
+
+/** As much of a file as the spool's tar scan reads it by. */
+const fileOf = (bytes: Buffer): FileHandle => ({
+  stat: async () => ({ size: bytes.length }),
+  read: async (into: Buffer, at: number, lengthBytes: number, position: number) => ({ bytesRead: bytes.copy(into, at, position, position + lengthBytes) }),
+}) as unknown as FileHandle;
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 const stream = Buffer.concat([
   associateRQ(), command(1, echoRQ(1)), pdu(4, Buffer.concat([pdv(1, 1, echoRQ(3).subarray(0, 20)), pdv(1, 3, echoRQ(3).subarray(20))])), releaseRQ, abortPdu,
@@ -97,19 +109,39 @@ const dataSetIn = (transferSyntaxUID: string): Buffer => {
 const syntaxes = [explicitLE, implicitLE, explicitBE, deflated] as const;
 const files = syntaxes.map((transferSyntaxUID) => file(dataSetIn(transferSyntaxUID), transferSyntaxUID));
 
-/** What must hold for whatever bytes come. Each is one fast-check property, by the title of its test. */
-export const properties: Readonly<Record<string, fc.IAsyncProperty<unknown> | fc.IProperty<unknown>>> = {
-  'PDUs and messages read the same however they are cut, and fail with InvalidPdu alone': fc.property(
-    bytesNear(stream, stored), cuts, (bytes, lengths) => assert.deepEqual(readStream(inPieces(bytes, lengths)), readStream([bytes]))),
-  'a command set fails with InvalidPdu alone': fc.property(
-    bytesNear(echoRQ(1), storeRQ(1)), (bytes) => only(InvalidPdu, () => decodeCommandSet(bytes))),
-  'the identity scanner never throws and finds the same however the data set is cut': fc.property(
-    fc.constantFrom(...syntaxes).chain((uid) => fc.tuple(fc.constant(uid), bytesNear(dataSetIn(uid)))), cuts,
-    ([uid, bytes], lengths) => assert.deepEqual(scan(inPieces(bytes, lengths), uid), scan([bytes], uid))),
-  'file meta fails with PartTenError alone': fc.property(bytesNear(...files), (bytes) => only(PartTenError, () => parseFileMeta(bytes))),
-};
+const padding = (bytes: Buffer): Buffer => Buffer.alloc(paddedLength(bytes.length) - bytes.length);
+const entriesOf = files.map((bytes, index) => Buffer.concat([encodeEntryHeader({ name: `1.2.${index}.dcm`, lengthBytes: bytes.length, sha256: sha256(bytes) }), bytes, padding(bytes)]));
+/** A pack as the spool writes it, and what its journal promised of it. */
+const tar = Buffer.concat([...entriesOf, endOfArchive()]);
+const promised: readonly PackedInstance[] = files.map((bytes, index) => ({
+  sopInstanceUID: `1.2.${index}`, sopClassUID: '1.2.840.10008.5.1.4.1.1.2', transferSyntaxUID: syntaxes[index]!, lengthBytes: bytes.length, sha256: sha256(bytes),
+  offsetBytes: entriesOf.slice(0, index).reduce((sum, { length }) => sum + length, entryHeaderBytes),
+}));
 
-/** The header reader reports what is wrong in its result. @throws what it throws, which is a finding */
-export const headerProperty = fc.asyncProperty(bytesNear(...files), async (bytes) => {
-  await readInstanceHeader(new BufferSource(bytes));
-});
+/** What is read of bytes that a peer sent or a disk gave back. A test puts broken ones in their place to see the properties fail. */
+export const readers = { readStream, decodeCommandSet, scan, parseFileMeta, readInstanceHeader, findWholeEntries, readManifest } as const;
+export type Readers = typeof readers;
+
+/** What must hold for whatever bytes come. Each is one fast-check property, by the title of its test. */
+export const propertiesOf = (of: Readers) => ({
+  'PDUs and messages read the same however they are cut, and fail with InvalidPdu alone': fc.asyncProperty(
+    bytesNear(stream, stored), cuts, async (bytes, lengths) => assert.deepEqual(of.readStream(inPieces(bytes, lengths)), of.readStream([bytes]))),
+  'a command set fails with InvalidPdu alone': fc.asyncProperty(
+    bytesNear(echoRQ(1), storeRQ(1)), (bytes) => only([InvalidPdu], () => of.decodeCommandSet(bytes))),
+  'the identity scanner never throws and finds the same however the data set is cut': fc.asyncProperty(
+    fc.constantFrom(...syntaxes).chain((uid) => fc.tuple(fc.constant(uid), bytesNear(dataSetIn(uid)))), cuts,
+    async ([uid, bytes], lengths) => assert.deepEqual(of.scan(inPieces(bytes, lengths), uid), of.scan([bytes], uid))),
+  'file meta fails with PartTenError alone': fc.asyncProperty(bytesNear(...files), (bytes) => only([PartTenError], () => of.parseFileMeta(bytes))),
+  'the header reader says what is wrong and does not throw': fc.asyncProperty(bytesNear(...files), async (bytes) => {
+    await of.readInstanceHeader(new BufferSource(bytes));
+  }),
+  'a scan of the spool never throws and takes nothing but bytes of the digest that was promised': fc.asyncProperty(bytesNear(tar), async (bytes) => {
+    for (const { entry, offsetBytes } of await of.findWholeEntries(fileOf(bytes), promised)) {
+      const begin = offsetBytes + entryHeaderBytes;
+      assert.equal(sha256(bytes.subarray(begin, begin + entry.lengthBytes)), entry.sha256);
+    }
+  }),
+  'a manifest read from a tar fails with PackUnreadable or PartTenError alone': fc.asyncProperty(bytesNear(tar),
+    (bytes) => only([PackUnreadable, PartTenError], () => of.readManifest(fileOf(bytes), Math.max(0, bytes.length - endOfArchive().length)))),
+}) as const;
+export type Title = keyof ReturnType<typeof propertiesOf>;
