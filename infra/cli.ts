@@ -18,7 +18,7 @@ const USAGE = `Usage: ./pacs COMMAND
   flows list|show|retry|skip|reject|priority …   find flows, and decide about those that wait
   deliveries replay …        send to a destination again what it lost
   workers [use BUILD_ID]     versions of the workers, and where new flows start
-  sweep --tenant T           compare index and packs with the archive, mend the index, remove what nobody committed [--verify all|DAYS] [--settle SECONDS] [--orphans DAYS|keep] [--wait]
+  sweep --tenant T           compare index and packs with the archive, mend the index, remove what nobody committed [--verify all|DAYS] [--settle SECONDS] [--orphans DAYS|keep] [--wait | --every HOURS|off]
   doctor                     what this machine has, and what is missing
   test [unit|GLOB …]         everything that CI runs, or a part of it
   bench …                    measure
