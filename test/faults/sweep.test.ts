@@ -1,18 +1,22 @@
 import assert from 'node:assert/strict';
-import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { randomBytes } from 'node:crypto';
+import { CreateMultipartUploadCommand, DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { Client, Connection } from '@temporalio/client';
-import { indexNames, parsePackKey, studyPrefix } from '../../domain/keys.ts';
+import { indexNames, packKey, parsePackKey, studyPrefix } from '../../domain/keys.ts';
+import { createArchiveStore } from '../../stores/s3/archiveStore.ts';
+import { createOrphanStore } from '../../stores/s3/orphanStore.ts';
 import { createS3, type Bucket } from '../../stores/s3/s3.ts';
 import { readObject, writeObject } from '../../stores/s3/s3Objects.ts';
 import { taskQueues, type SweepResult, type SweepTenantInput } from '../../workflows/contracts.ts';
 import { sweepWorkflowId } from '../../workflows/ids.ts';
+import { aPack, fileOf } from '../stores/archiveStore.suite.ts';
 import { aUID } from '../support/aStudy.ts';
 import { ctInstances, sendUntilItBreaks } from '../support/sender.ts';
 import { eventually, startPacs, type Pacs } from '../support/stack.ts';
 import { s3ValuesOf } from '../support/storeValues.ts';
 
 describe('a sweep', function () {
-  this.timeout(240_000);
+  this.timeout(400_000);
   let pacs: Pacs;
   let bucket: Bucket;
   let connection: Connection;
@@ -28,8 +32,8 @@ describe('a sweep', function () {
     await pacs?.stop();
   });
 
-  const startSweep = () => new Client({ connection, namespace: 'pacs' }).workflow.start<(input: SweepTenantInput) => Promise<SweepResult>>('sweepTenant',
-    { workflowId: sweepWorkflowId(pacs.tenantId, aUID()), taskQueue: taskQueues.core, args: [{ tenantId: pacs.tenantId, verifyDays: 1, settleMs: 0 }] });
+  const startSweep = (removing: Pick<SweepTenantInput, 'orphanAgeMs'> = {}) => new Client({ connection, namespace: 'pacs' }).workflow.start<(input: SweepTenantInput) => Promise<SweepResult>>('sweepTenant',
+    { workflowId: sweepWorkflowId(pacs.tenantId, aUID()), taskQueue: taskQueues.core, args: [{ tenantId: pacs.tenantId, verifyDays: 1, settleMs: 0, ...removing }] });
   const tarOf = async (study: string): Promise<string> => {
     const { Contents = [] } = await bucket.s3.send(new ListObjectsV2Command({ Bucket: bucket.bucket, Prefix: studyPrefix(pacs.tenantId, study) }));
     return Contents.map(({ Key }) => Key!).find((key) => parsePackKey(key)?.part === 'tar')!;
@@ -91,5 +95,36 @@ describe('a sweep', function () {
     const { studyCount, packCount, verifiedCount, ...nothing } = await (await startSweep()).result();
     assert.deepEqual([studyCount, packCount, verifiedCount], [3, 3, 3]);
     assert.deepEqual([...new Set(Object.values(nothing))], [0], JSON.stringify(nothing));
+  });
+
+  it('removes what nobody committed, twice at once and though the worker is killed, and loses nothing that arrives meanwhile', async () => {
+    const { stack, api, tenantId } = pacs;
+    const archive = createArchiveStore(bucket);
+    const orphans = Array.from({ length: 3 }, () => aPack(tenantId));
+    for (const pack of orphans) {
+      await archive.putPack(pack, fileOf(randomBytes(50_000)));
+      await archive.putHeaders(pack, []);
+    }
+    await bucket.s3.send(new CreateMultipartUploadCommand({ Bucket: bucket.bucket, Key: packKey(orphans[0]!, 'tar') }));
+
+    // Of no age at all: what is on its way to its commit is an orphan, too, at every moment of it.
+    const sweeps = await Promise.all([startSweep({ orphanAgeMs: 0 }), startSweep({ orphanAgeMs: 0 })]);
+    const studies = Array.from({ length: 4 }, () => aUID());
+    const sent = Promise.all(studies.map((study) => sendUntilItBreaks(stack.urls.dicom, ctInstances({ study, count: 3, pixelBytes: 20_000 }))));
+    await eventually('a warrant is written', async () => (await archive.look(orphans[0]!)).warrants.length > 0, 60_000);
+    await stack.kill('worker');
+    await stack.restart('worker');
+    await sent;
+    const results = await Promise.all(sweeps.map((sweep) => sweep.result()));
+
+    for (const study of studies) await eventually('the study is found whole', () => api.isFound(study, 3), 200_000);
+    for (const study of studies) assert.equal((await api.retrieve(study)).length, 3);
+    for (const pack of orphans) {
+      const { tar, headers } = await archive.look(pack);
+      assert.deepEqual([tar, headers], [undefined, undefined]);
+      await eventually('the history says so', async () => (await api.history(pack.studyInstanceUID)).some(({ action }) => action === 'pack.removed'));
+    }
+    assert.deepEqual(await Array.fromAsync(createOrphanStore(bucket).listUploads(tenantId)), []);
+    assert.ok(results.some(({ abortedUploadCount }) => abortedUploadCount === 1), JSON.stringify(results));
   });
 });
