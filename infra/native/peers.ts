@@ -17,11 +17,15 @@ export type TestPeers = {
   readonly dcmdump: string;
   readonly orthanc: string;
   readonly chromium: string;
+  /** The DICOMweb plugin of Orthanc, a shared object. */
+  readonly orthancDicomWeb: string;
   /** Has pydicom, pynetdicom, dicomweb-client and numpy. */
   readonly python: string;
 };
 
 const DCMTK = ['echoscu', 'storescu', 'storescp', 'findscu', 'movescu', 'getscu', 'dcmdump'] as const;
+/** Orthanc's DICOMweb plugin. */
+const ORTHANC_DICOMWEB = '/usr/share/orthanc/plugins/libOrthancDicomWeb.so';
 const REQUIREMENTS = path.join(INFRA, 'test-requirements.txt');
 
 /**
@@ -29,11 +33,11 @@ const REQUIREMENTS = path.join(INFRA, 'test-requirements.txt');
  * clients into a virtual environment. Quick when all are there.
  */
 export async function ensureTestPeers(onProgress: OnProgress = () => {}): Promise<TestPeers> {
-  if (![...DCMTK, 'Orthanc', 'chromium', 'faketime'].every((name) => locate(name))) await installDebianPeers(onProgress);
+  if (![...DCMTK, 'Orthanc', 'chromium', 'faketime'].every((name) => locate(name)) || !existsSync(ORTHANC_DICOMWEB)) await installDebianPeers(onProgress);
   const binDir = process.env['PACS_BIN_DIR'] ?? path.join(process.env['PACS_HOME'] || path.join(CHECKOUT, '.pacs'), 'bin');
   const python = await ensurePython(binDir, onProgress);
   const dcmtk = Object.fromEntries(DCMTK.map((name) => [name, required(name)])) as Record<(typeof DCMTK)[number], string>;
-  return { ...dcmtk, orthanc: required('Orthanc'), chromium: required('chromium'), python };
+  return { ...dcmtk, orthanc: required('Orthanc'), orthancDicomWeb: ORTHANC_DICOMWEB, chromium: required('chromium'), python };
 }
 
 const locate = (name: string): string | undefined =>
@@ -41,7 +45,7 @@ const locate = (name: string): string | undefined =>
 
 function required(name: string): string {
   const found = locate(name);
-  if (!found) throw new StackError(`${name} is missing. Tests against other DICOM programs need it (Debian: apt-get install dcmtk orthanc chromium).`);
+  if (!found) throw new StackError(`${name} is missing. Tests against other DICOM programs need it (Debian: apt-get install dcmtk orthanc orthanc-dicomweb chromium).`);
   return found;
 }
 
@@ -55,7 +59,7 @@ async function installDebianPeers(onProgress: OnProgress): Promise<void> {
   try {
     const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
     await run('apt-get', ['update', '-q'], quiet);
-    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'dcmtk', 'orthanc', 'chromium', 'faketime'], quiet);
+    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'dcmtk', 'orthanc', 'orthanc-dicomweb', 'chromium', 'faketime'], quiet);
   } finally {
     if (ours) rmSync(policy);
   }

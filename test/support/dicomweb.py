@@ -4,6 +4,8 @@ Reads a JSON request from standard input: url (DICOMweb root), token, and one of
   compare: {studyInstanceUID, files}   finds the study at three levels, retrieves it as study, series, instances and
                                        metadata, and compares each data set with the file that was sent
   store: {files}                       STOW-RS of the files as their bytes are
+  read: {file, wado}                   frames, bulk data and pictures of one image, and WADO-URI at the URL `wado`, compared with
+                                       what pydicom reads of the file
 Prints one JSON object.
 """
 import json, sys
@@ -68,4 +70,26 @@ def store(files):
             'failed': [item.FailureReason for item in answer.get('FailedSOPSequence', [])]}
 
 
-print(json.dumps(compare(**request['compare']) if 'compare' in request else store(**request['store'])))
+def read(file, wado):
+    ds = pydicom.dcmread(file)
+    names = (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+    pixels = ds.pixel_array.astype(ds.pixel_array.dtype.newbyteorder('<')).tobytes()
+    (metadata,) = [client.retrieve_instance_metadata(*names)]
+    # dicomweb-client sends Host without the port, so the URLs of the answer lack it too.
+    uri = client.base_url + metadata['7FE00010']['BulkDataURI'].split('/dicom-web')[1]
+    png = client.retrieve_instance_rendered(*names, media_types=('image/png',))
+    jpeg = client.retrieve_instance_frames_rendered(*names, frame_numbers=[1], media_types=('image/jpeg',))
+    dicom = session.get(wado, params={'requestType': 'WADO', 'studyUID': names[0], 'seriesUID': names[1], 'objectUID': names[2], 'contentType': 'application/dicom'})
+    return {
+        'frames': [frame == pixels for frame in client.retrieve_instance_frames(*names, frame_numbers=[1], media_types=('application/octet-stream',))],
+        'bulk': [value == pixels for value in client.retrieve_bulkdata(uri)],
+        'octets': [value == pixels for value in client.retrieve_bulkdata(uri, media_types=('application/octet-stream',))],
+        'last of all': client.retrieve_bulkdata(uri.rsplit('/', 1)[0], media_types=('application/octet-stream',))[-1] == pixels,
+        'png': png[:8].hex(),
+        'jpeg': (jpeg[0] if isinstance(jpeg, list) else jpeg)[:3].hex(),
+        'wado': pydicom.dcmread(pydicom.filebase.DicomBytesIO(dicom.content)).pixel_array.tobytes() == pixels,
+    }
+
+
+commands = {'compare': compare, 'store': store, 'read': read}
+print(json.dumps(next(run(**request[name]) for name, run in commands.items() if name in request)))
