@@ -52,8 +52,10 @@ describe('a C-MOVE whose sending process is killed', function () {
     assert.deepEqual([outcome.end, outcome.completedCount, outcome.failedCount], ['sent', count, 0]);
     assert.equal(received().length, count);
     assert.ok(arrivedBefore < count, `${arrivedBefore} had arrived before the kill`);
+    // One more may be in the slow link when its sender dies: instances go one after the other.
+    const untold = arrivedBefore - told + 1;
     const twice = received().filter((times) => times > 1).length;
-    assert.ok(twice <= arrivedBefore - told, `${twice} of ${arrivedBefore - told} that were not told of were sent twice`);
+    assert.ok(twice <= untold, `${twice} were sent twice, where at most ${untold} were not told of`);
     assert.ok(received().every((times) => times <= 2));
   });
 
